@@ -1,0 +1,1 @@
+"""Loads and checks the model catalogue; validates parameters and prices requests."""

@@ -1,0 +1,1 @@
+"""The local engine's operations: pure functions on images."""

@@ -1,0 +1,1 @@
+"""What two or more services share: settings, logging, RPC, errors, events, database, lifecycle, safe outgoing HTTP."""

@@ -1,0 +1,1 @@
+"""Fakes, builders and local servers for tests."""

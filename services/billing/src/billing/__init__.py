@@ -1,0 +1,1 @@
+"""Double-entry ledger, holds, grants and statements."""

@@ -1,0 +1,1 @@
+"""HTTP in, gRPC out: the public REST contracts."""

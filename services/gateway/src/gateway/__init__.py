@@ -1,0 +1,1 @@
+"""The front door over gRPC: clients, credentials, admission, webhooks out."""

@@ -1,0 +1,1 @@
+"""Jobs, attempts, idempotency, fair leasing, deadlines and the event log."""

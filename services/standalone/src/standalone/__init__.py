@@ -1,0 +1,1 @@
+"""Composes every service in one process: the embedded default, and the operator's CLI."""
