@@ -1,0 +1,204 @@
+"""Reads the catalogue's YAML files and refuses a wrong one with every fault named."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import yaml
+
+from catalog.model import Catalog, InputRule, Model, PriceOption, RouteRule
+
+FILE_BYTES_MAX = 1_000_000  # A catalogue file is written by people; a larger one is a mistake.
+
+#: The form of a file; what needs arithmetic is checked by the dataclasses.
+FILE_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["models"],
+    "properties": {
+        "models": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "capability", "title", "price", "routes"],
+                "properties": {
+                    "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"},
+                    "capability": {"type": "string", "pattern": "^(image|video)\\.[a-z_]+$"},
+                    "title": {"type": "string", "minLength": 1},
+                    "contracts": {
+                        "type": "array",
+                        "items": {"enum": ["open", "points", "signed", "studio", "grpc"]},
+                    },
+                    "enabled": {"type": "boolean"},
+                    "pool": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
+                    "deadline_s": {"type": "integer", "minimum": 1, "maximum": 604_800},
+                    "retention_s": {"type": "integer", "minimum": 0},
+                    "outputs_parameter": {"type": "string"},
+                    "moderated_parameters": {"type": "array", "items": {"type": "string"}},
+                    "required": {"type": "array", "items": {"type": "string"}},
+                    "parameters": {"type": "object", "additionalProperties": {"type": "object"}},
+                    "inputs": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["role"],
+                            "properties": {
+                                "role": {"type": "string", "pattern": "^[a-z_]{1,32}$"},
+                                "min": {"type": "integer", "minimum": 0},
+                                "max": {"type": "integer", "minimum": 1, "maximum": 16},
+                                "kind": {"enum": ["image", "video"]},
+                            },
+                        },
+                    },
+                    "price": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": 8,
+                        "items": {"type": "object", "minProperties": 1, "maxProperties": 1},
+                    },
+                    "routes": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": 16,
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["provider", "upstream_model"],
+                            "properties": {
+                                "provider": {"type": "string", "pattern": "^[a-z0-9_]{1,64}$"},
+                                "upstream_model": {"type": "string"},
+                                "weight": {"type": "integer", "minimum": 0, "maximum": 1000},
+                                "parameters": {"type": "object"},
+                            },
+                        },
+                    },
+                },
+            },
+        }
+    },
+}
+
+
+class CatalogInvalid(ValueError):
+    """The catalogue cannot be used. `faults` has one line each: file, model, what is wrong."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("the model catalogue is invalid:\n" + "\n".join(faults))
+        self.faults = list(faults)
+
+
+def load(folder: Path) -> Catalog:
+    """Read every `*.yaml` in `folder`, in name order. Raises CatalogInvalid listing all faults, not only the first."""
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise CatalogInvalid([f"{folder}: no *.yaml file"])
+    models: dict[str, Model] = {}
+    faults: list[str] = []
+    digest = hashlib.sha256()
+    for path in paths:
+        text = path.read_bytes()
+        digest.update(text)
+        for model in _load_file(path, text, faults):
+            if model.name in models:
+                faults.append(f"{path.name}: {model.name}: defined twice")
+            models[model.name] = model
+    if faults:
+        raise CatalogInvalid(faults)
+    return Catalog(models=models, version=digest.hexdigest()[:16])
+
+
+def _load_file(path: Path, text: bytes, faults: list[str]) -> list[Model]:
+    if len(text) > FILE_BYTES_MAX:
+        faults.append(f"{path.name}: larger than {FILE_BYTES_MAX} bytes")
+        return []
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        faults.append(f"{path.name}: not YAML: {error}")
+        return []
+    form_faults = [
+        f"{path.name}: {'.'.join(str(part) for part in error.instance_path)}: {error.message}"
+        for error in jsonschema_rs.Draft202012Validator(dict(FILE_SCHEMA)).iter_errors(document)
+    ]
+    if form_faults:
+        faults.extend(form_faults)
+        return []
+    models = []
+    for entry in document["models"]:
+        try:
+            models.append(_read_model(entry))
+        except ValueError as error:
+            faults.append(f"{path.name}: {entry['name']}: {error}")
+    return models
+
+
+def _read_model(entry: Mapping[str, Any]) -> Model:
+    parameters = entry.get("parameters", {})
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(entry.get("required", [])),
+        "properties": dict(parameters),
+    }
+    simple = ("enabled", "pool", "deadline_s", "retention_s", "outputs_parameter")
+    lists = ("contracts", "moderated_parameters")
+    model = Model(
+        name=entry["name"],
+        capability=entry["capability"],
+        title=entry["title"],
+        schema=schema,
+        inputs=tuple(
+            InputRule(
+                role=rule["role"],
+                minimum=rule.get("min", 0),
+                maximum=rule.get("max", 1),
+                kind=rule.get("kind", "image"),
+            )
+            for rule in entry.get("inputs", [])
+        ),
+        price=tuple(
+            PriceOption(unit=unit, amount_per_output=amount)
+            for option in entry["price"]
+            for unit, amount in option.items()
+        ),
+        routes=tuple(
+            RouteRule(
+                provider=route["provider"],
+                upstream_model=route["upstream_model"],
+                weight=route.get("weight", 1),
+                parameters=route.get("parameters"),
+            )
+            for route in entry["routes"]
+        ),
+        **{name: entry[name] for name in simple if name in entry},
+        **{name: tuple(entry[name]) for name in lists if name in entry},
+    )
+    _check_references(model)
+    return model
+
+
+def _check_references(model: Model) -> None:
+    """Names that point at parameters must point at one, and defaults must satisfy their own rules."""
+    try:
+        jsonschema_rs.meta.validate(model.schema)
+        jsonschema_rs.Draft202012Validator(model.schema)
+    except (jsonschema_rs.ValidationError, ValueError) as error:
+        raise ValueError(f"parameters are not a JSON Schema: {error}") from error
+    properties = model.schema["properties"]
+    named = [*model.schema["required"]]
+    if model.outputs_parameter:
+        named.append(model.outputs_parameter)
+    for route in model.routes:
+        values = (route.parameters or {}).values()
+        named += [value[1:] for value in values if isinstance(value, str) and value.startswith("$")]
+    for name in named:
+        if name not in properties:
+            raise ValueError(f"{name!r} is not one of the parameters")
+    for name, rule in properties.items():
+        if "default" in rule and not jsonschema_rs.Draft202012Validator(rule).is_valid(rule["default"]):
+            raise ValueError(f"the default of {name!r} does not fit its own rule")

@@ -1,0 +1,167 @@
+"""Models of the catalogue: plain data, and three questions asked of it: is this valid, what does it cost, who makes it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jsonschema_rs
+
+JsonObject = dict[str, Any]
+
+UNITS = ("points", "count", "fen")
+
+
+class ParametersInvalid(ValueError):
+    """A parameter or the set of inputs is wrong. `field` names it; the message is safe to show."""
+
+    def __init__(self, field_name: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field_name
+        self.message = message
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceOption:
+    """One way to pay: `amount_per_output` of `unit` for each output delivered."""
+
+    unit: str  #: "points", "count" or "fen".
+    amount_per_output: int
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {self.unit!r}")
+        if isinstance(self.amount_per_output, bool) or not isinstance(self.amount_per_output, int):
+            raise ValueError(f"{self.unit} must be a whole number")
+        if self.amount_per_output < 0:
+            raise ValueError(f"{self.unit} must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputRule:
+    """How many inputs of one role a model takes."""
+
+    role: str
+    minimum: int = 0
+    maximum: int = 1
+    kind: str = "image"  #: "image" or "video".
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.minimum <= self.maximum:
+            raise ValueError(f"inputs of role {self.role!r}: need 0 <= min <= max")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteRule:
+    """One way to make the result.
+
+    `parameters` maps the provider's names to ours ("$name") or to constants; None passes ours as they are.
+    """
+
+    provider: str
+    upstream_model: str
+    weight: int = 1
+    parameters: Mapping[str, Any] | None = None
+
+    def map_parameters(self, ours: JsonObject) -> JsonObject:
+        """Return the provider's parameters; one of ours that is absent is left out."""
+        if self.parameters is None:
+            return dict(ours)
+        mapped: JsonObject = {}
+        for name, value in self.parameters.items():
+            if isinstance(value, str) and value.startswith("$"):
+                if value[1:] in ours:
+                    mapped[name] = ours[value[1:]]
+            else:
+                mapped[name] = value
+        return mapped
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One thing that can be asked for."""
+
+    name: str
+    capability: str
+    title: str
+    schema: JsonObject = field(repr=False)  #: JSON Schema (2020-12) of the parameters: one flat object.
+    inputs: tuple[InputRule, ...] = ()
+    price: tuple[PriceOption, ...]
+    routes: tuple[RouteRule, ...]
+    contracts: tuple[str, ...] = ("open", "grpc")
+    enabled: bool = True
+    pool: str = "default"
+    deadline_s: int = 600
+    retention_s: int = 0  #: 0 means for good.
+    outputs_parameter: str = ""  #: The parameter that says how many outputs are asked for; empty means one.
+    moderated_parameters: tuple[str, ...] = ("prompt", "negative_prompt")
+
+    @cached_property
+    def _validator(self) -> Any:
+        # The mask keeps a partner's values (whole prompts, perhaps) out of messages.
+        return jsonschema_rs.Draft202012Validator(self.schema, mask="the value")
+
+    def validate(self, parameters: JsonObject) -> JsonObject:
+        """Return the parameters with defaults filled in, keys sorted. Raises ParametersInvalid naming the field."""
+        for error in self._validator.iter_errors(parameters):
+            raise _explain(error)
+        properties: Mapping[str, Any] = self.schema.get("properties", {})
+        filled = {
+            name: rule["default"] for name, rule in properties.items() if "default" in rule and name not in parameters
+        }
+        for name, value in parameters.items():
+            # JSON Schema calls 1024.0 an integer; what comes after must not have to.
+            whole = isinstance(value, float) and properties.get(name, {}).get("type") == "integer"
+            filled[name] = int(value) if whole else value
+        return dict(sorted(filled.items()))
+
+    def check_inputs(self, roles: Iterable[str]) -> None:
+        """Raise ParametersInvalid unless the roles given fit the model's rules."""
+        given = Counter(roles)
+        for rule in self.inputs:
+            count = given.pop(rule.role, 0)
+            if count < rule.minimum:
+                raise ParametersInvalid(rule.role, f"{self.name} needs at least {rule.minimum} {rule.role} input(s)")
+            if count > rule.maximum:
+                raise ParametersInvalid(rule.role, f"{self.name} takes at most {rule.maximum} {rule.role} input(s)")
+        for role in given:
+            raise ParametersInvalid(role, f"{self.name} takes no {role} input")
+
+    def outputs(self, parameters: JsonObject) -> int:
+        """How many outputs validated parameters ask for."""
+        return int(parameters[self.outputs_parameter]) if self.outputs_parameter else 1
+
+    def moderated_texts(self, parameters: JsonObject) -> list[tuple[str, str]]:
+        """(field, text) pairs that moderation must see."""
+        pairs = ((name, parameters.get(name)) for name in self.moderated_parameters)
+        return [(name, text) for name, text in pairs if isinstance(text, str) and text]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """All models, in the order of the files."""
+
+    models: Mapping[str, Model]
+    version: str  #: The first 16 hex digits of the SHA-256 of the files, for the books.
+
+    def get(self, name: str) -> Model | None:
+        return self.models.get(name)
+
+    def offered(self, contract: str) -> Sequence[Model]:
+        """The models a public contract offers, switched-off ones included."""
+        return [model for model in self.models.values() if contract in model.contracts]
+
+
+def _explain(error: Any) -> ParametersInvalid:
+    """Turn a schema violation into a sentence that names the field."""
+    path = ".".join(str(part) for part in error.instance_path)
+    kind = error.kind.as_dict() if hasattr(error.kind, "as_dict") else {}
+    if "property" in kind:
+        name = str(kind["property"]).strip('"')
+        return ParametersInvalid(f"{path}.{name}" if path else name, f"{name} is required")
+    unexpected = kind.get("unexpected")
+    if unexpected:
+        name = str(unexpected[0])
+        return ParametersInvalid(f"{path}.{name}" if path else name, f"{name} is not a parameter of this model")
+    return ParametersInvalid(path, f"{path or 'parameters'}: {error.message}")
