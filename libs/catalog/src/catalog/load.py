@@ -84,6 +84,11 @@ FILE_SCHEMA: Mapping[str, Any] = {
 }
 
 
+#: Fields of a model that are taken as they are.
+OPTIONAL = ("enabled", "pool", "deadline_s", "retention_s", "outputs_parameter")
+OPTIONAL_LISTS = ("contracts", "moderated_parameters")
+
+
 class CatalogInvalid(ValueError):
     """The catalogue cannot be used. `faults` has one line each: file, model, what is wrong."""
 
@@ -145,8 +150,8 @@ def _read_model(entry: Mapping[str, Any]) -> Model:
         "required": list(entry.get("required", [])),
         "properties": dict(parameters),
     }
-    simple = ("enabled", "pool", "deadline_s", "retention_s", "outputs_parameter")
-    lists = ("contracts", "moderated_parameters")
+    optional: dict[str, Any] = {name: entry[name] for name in OPTIONAL if name in entry}
+    optional |= {name: tuple(entry[name]) for name in OPTIONAL_LISTS if name in entry}
     model = Model(
         name=entry["name"],
         capability=entry["capability"],
@@ -175,8 +180,7 @@ def _read_model(entry: Mapping[str, Any]) -> Model:
             )
             for route in entry["routes"]
         ),
-        **{name: entry[name] for name in simple if name in entry},
-        **{name: tuple(entry[name]) for name in lists if name in entry},
+        **optional,
     )
     _check_references(model)
     return model

@@ -1,4 +1,4 @@
-"""Models of the catalogue: plain data, and three questions asked of it: is this valid, what does it cost, who makes it."""
+"""Models of the catalogue: plain data that answers whether a request is valid, what it costs and who makes it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
