@@ -66,7 +66,7 @@ def write_python(protos: Path, imports: Path, target: Path) -> None:
             *common,
             f"--plugin=protoc-gen-mypy_grpc={plugin}",
             f"--grpc_python_out={fresh}",
-            f"--mypy_grpc_out={fresh}",
+            f"--mypy_grpc_out=quiet:{fresh}",
             *services,
         ]
     )

@@ -1,0 +1,72 @@
+# Everything a newcomer, a contributor and CI run. `make help` lists it.
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+# What the static checks look at.
+SOURCES := libs services tests deploy
+TYPED := $(filter-out libs/contracts/src,$(wildcard libs/*/src services/*/src))
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo setup setup-dev tools stack generate lock format lint types imports protos check test bench clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: setup ## set up and serve the embedded default on http://localhost:8081
+	@exec $(BIN)/atelier up
+
+demo: setup ## set up, serve on a free port, run one job and save the picture under ./out
+	@$(BIN)/atelier demo
+
+setup: .venv/.ready-run ## install what running needs into .venv
+setup-dev: .venv/.ready-dev ## install what developing and testing needs into .venv
+
+PROTOS := $(shell find protos -name '*.proto')
+MEMBERS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
+
+.venv/.ready-run: requirements.lock deploy/tools/setup.sh deploy/tools/generate.py $(PROTOS) $(MEMBERS)
+	@PYTHON="$(PYTHON)" sh deploy/tools/setup.sh run
+
+.venv/.ready-dev: requirements.lock requirements-dev.lock deploy/tools/setup.sh deploy/tools/generate.py $(PROTOS) $(MEMBERS)
+	@PYTHON="$(PYTHON)" sh deploy/tools/setup.sh dev
+
+tools: setup-dev ## bring NATS, MinIO and Postgres into .tools
+	@$(BIN)/python deploy/tools/servers_install.py
+
+stack: tools ## run the six services as processes on real NATS, MinIO and Postgres
+	@exec $(BIN)/python deploy/stack/stack.py
+
+generate: setup ## generate the protobuf code anew
+	@$(BIN)/python deploy/tools/generate.py
+
+lock: setup ## pin the dependencies anew
+	@sh deploy/tools/lock.sh
+
+format: setup-dev ## format the code
+	@$(BIN)/ruff format -q $(SOURCES)
+	@$(BIN)/ruff check -q --fix $(SOURCES)
+
+lint: setup-dev
+	@$(BIN)/ruff format -q --check $(SOURCES)
+	@$(BIN)/ruff check -q $(SOURCES)
+
+types: setup-dev
+	@$(BIN)/mypy $(TYPED)
+
+imports: setup-dev
+	@$(BIN)/lint-imports
+
+protos: setup-dev
+	@BIN="$(BIN)" sh deploy/tools/check_protos.sh
+
+check: lint types imports protos ## what to run before every commit: static checks, unit and contract tests
+	@$(BIN)/pytest -q -n auto --dist loadgroup tests/unit tests/contract -m "not slow and not servers"
+
+test: lint types imports protos tools ## everything CI runs, with real servers
+	@$(BIN)/pytest -n auto --dist loadgroup
+
+bench: setup-dev ## requests a second, latency and CPU of submit, poll and whole jobs beside a bare FastAPI app
+	@$(BIN)/python -m tests.bench
+
+clean: ## remove what set-up, tests and runs have made
+	rm -rf .venv .tools .stack build out bench-results libs/contracts/src .mypy_cache .ruff_cache .hypothesis
