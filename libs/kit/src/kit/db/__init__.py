@@ -1,25 +1,20 @@
 """A service's own database: SQLite in a file or Postgres by URL, behind one port."""
 
-from sqlalchemy import URL, make_url
-
 from kit.clock import Clock
+from kit.db.migrations import assert_migrations_match, migrate
 from kit.db.port import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Database, Dialect, Tx
+from kit.db.urls import is_sqlite, parse_url
 
-__all__ = ["READ_TIMEOUT_S", "WRITE_TIMEOUT_S", "Database", "Dialect", "Tx", "open_database", "parse_url"]
-
-
-def parse_url(url: str) -> URL:
-    """Return `url` as SQLAlchemy takes it. Raises ValueError, without the URL, which may hold a password."""
-    try:
-        parsed = make_url(url)
-    except Exception:
-        raise ValueError("not a database URL") from None
-    backend = parsed.get_backend_name()
-    if backend in ("postgres", "postgresql"):
-        return parsed.set(drivername="postgresql+asyncpg")
-    if backend == "sqlite":
-        return parsed.set(drivername="sqlite")
-    raise ValueError(f"databases are sqlite or postgresql, not {backend}")
+__all__ = [
+    "READ_TIMEOUT_S",
+    "WRITE_TIMEOUT_S",
+    "Database",
+    "Dialect",
+    "Tx",
+    "assert_migrations_match",
+    "migrate",
+    "open_database",
+]
 
 
 def open_database(url: str, *, clock: Clock | None = None) -> Database:
@@ -29,7 +24,7 @@ def open_database(url: str, *, clock: Clock | None = None) -> Database:
     Raises ValueError for any other URL.
     """
     parsed = parse_url(url)
-    if parsed.drivername == "sqlite":
+    if is_sqlite(parsed):
         from kit.db.sqlite import SqliteDatabase
 
         return SqliteDatabase(parsed, clock=clock)

@@ -72,8 +72,7 @@ class Lane:
         self._savepoints = savepoints
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True)
-            for number in range(threads)
+            threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True) for number in range(threads)
         ]
         self._started = False
         self._closed = False

@@ -32,8 +32,6 @@ class SqliteDatabase:
 
     def __init__(self, url: URL, *, clock: Clock | None = None) -> None:
         """Open nothing yet; threads and connections appear with the first work."""
-        if not url.database or url.database == ":memory:":
-            raise ValueError("SQLite needs a file: readers and the writer are different connections")
         read_now = _clock_reader(clock or SystemClock())
         self._writer = Lane(
             name="sqlite-writer",
@@ -72,9 +70,7 @@ class SqliteDatabase:
 
 
 def _select_one(tx: Tx) -> None:
-    tx.conn.exec_driver_sql(
-        "SELECT 1 FROM sqlite_master LIMIT 1"
-    ).all()  # Unlike SELECT 1 this opens the file.
+    tx.conn.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()  # Unlike SELECT 1 this opens the file.
 
 
 def _clock_reader(clock: Clock) -> Callable[[Connection], int]:
