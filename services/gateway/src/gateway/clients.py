@@ -1,0 +1,80 @@
+"""The gateway's ways to the other services and to partners' webhooks: adapters of the use-cases' ports."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from atelier.assets.v1 import asset_service_pb2 as assets_pb2
+from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
+from atelier.jobs.v1 import job_service_pb2 as jobs_pb2
+from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
+from kit import identity
+from kit.errors import AssetNotFound, InputFetchRefused, InvalidArgument
+from kit.web import TargetUnreachable, WallPolicy, WebClient, vet
+
+from gateway import mapping
+from gateway.usecases.deliver import Answer
+from gateway.usecases.submit import AdmittedJob
+
+ACCEPT_TIMEOUT_S: Final = 10.0  # A hold and a commit, each of which waits for a disk.
+JOB_TIMEOUT_S: Final = 5.0
+ASSET_TIMEOUT_S: Final = 5.0
+BALANCE_TIMEOUT_S: Final = 5.0
+WATCH_TIMEOUT_S: Final = 3600.0  # A watcher reconnects with its position after an hour.
+
+
+class GrpcJobs:
+    """`usecases.submit.Jobs` over the orchestrator's contract."""
+
+    def __init__(self, stub: jobs_grpc.JobServiceAsyncStub) -> None:
+        self._stub = stub
+
+    async def accept(self, job: AdmittedJob) -> jobs_pb2.AcceptJobResponse:
+        with identity.acting_as(job.client.id):
+            return await self._stub.AcceptJob(mapping.to_accept_request(job), timeout=ACCEPT_TIMEOUT_S)
+
+
+class GrpcInputs:
+    """`usecases.submit.Inputs` over the asset store's contract."""
+
+    def __init__(self, stub: assets_grpc.AssetServiceAsyncStub) -> None:
+        self._stub = stub
+
+    async def check_asset(self, asset_id: str, *, client_id: str, field: str) -> None:
+        with identity.acting_as(client_id):
+            try:
+                await self._stub.GetAsset(assets_pb2.GetAssetRequest(asset_id=asset_id), timeout=ASSET_TIMEOUT_S)
+            except (AssetNotFound, InvalidArgument) as error:
+                raise AssetNotFound(field=field) from error
+
+    async def check_url(self, url: str, *, field: str) -> None:
+        try:
+            await self._stub.VetUrl(assets_pb2.VetUrlRequest(url=url), timeout=ASSET_TIMEOUT_S)
+        except (InputFetchRefused, InvalidArgument) as error:
+            raise InputFetchRefused(field=field) from error
+
+
+class WallWebhooks:
+    """`usecases.submit.Webhooks`: the text of the URL is judged at submit, its addresses at every try."""
+
+    def __init__(self, policy: WallPolicy) -> None:
+        self._policy = policy
+
+    def check(self, url: str, *, field: str) -> None:
+        try:
+            vet(url, self._policy, field_name=field)
+        except InputFetchRefused as error:
+            raise InvalidArgument("The webhook URL is not one we may call.", field=field) from error
+
+
+class WallSender:
+    """`usecases.deliver.Sender` through the wall."""
+
+    def __init__(self, client: WebClient) -> None:
+        self._client = client
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> Answer:
+        try:
+            posted = await self._client.post(url, body, headers, timeout_s=timeout_s)
+        except TargetUnreachable:
+            return Answer(status=0)
+        return Answer(status=posted.status, retry_after_s=posted.retry_after_s)

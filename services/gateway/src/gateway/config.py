@@ -1,0 +1,58 @@
+"""The gateway's settings, from `GATEWAY_*` (and the house-wide `ATELIER_*` and `ZHINIAN_*`)."""
+
+from pathlib import Path
+from typing import Final
+
+from kit.settings import ServiceSettings
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+VAULT_SECRET_CHARS_MIN: Final = 32
+
+
+class GatewaySettings(ServiceSettings):
+    """What the front door must know."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", populate_by_name=True)
+
+    # The folder with the model catalogue's YAML files.
+    catalog_dir: Path = Path("deploy/catalog")
+
+    # Where the orchestrator, billing and the asset store are: `dns:///host:port`, or `local:<name>` in one process.
+    jobs_target: str = "local:job-orchestrator"
+    billing_target: str = "local:billing"
+    assets_target: str = "local:asset-store"
+
+    # Hashes API keys and encrypts the secrets of signed apps. At least 32 characters; a change invalidates every
+    # credential.
+    vault_secret: SecretStr = Field(min_length=VAULT_SECRET_CHARS_MIN)
+
+    # Signs and checks the points contract's tokens (HS256); empty refuses all tokens.
+    jwt_secret: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("GATEWAY_JWT_SECRET", "ATELIER_JWT_SECRET")
+    )
+
+    # API keys of the open contract by client: `partner-a:key-a,partner-b:key-b`. Such a client needs no other set-up.
+    zhinian_api_keys: SecretStr = Field(
+        SecretStr(""), validation_alias=AliasChoices("ZHINIAN_API_KEYS", "GATEWAY_ZHINIAN_API_KEYS")
+    )
+
+    # Signs webhooks; without it they are sent unsigned.
+    zhinian_webhook_secret: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("ZHINIAN_WEBHOOK_SECRET", "GATEWAY_ZHINIAN_WEBHOOK_SECRET")
+    )
+
+    # Addresses or CIDRs the wall lets webhooks through to, comma separated.
+    allow_private_targets: str = Field(
+        "", validation_alias=AliasChoices("GATEWAY_ALLOW_PRIVATE_TARGETS", "ATELIER_ALLOW_PRIVATE_TARGETS")
+    )
+
+    def configured_keys(self) -> dict[str, str]:
+        """`zhinian_api_keys` as key → client id. Raises ValueError for a part that is not `client:key`."""
+        keys: dict[str, str] = {}
+        for part in filter(None, (part.strip() for part in self.zhinian_api_keys.get_secret_value().split(","))):
+            client_id, separator, key = part.partition(":")
+            if not (client_id and separator and key):
+                raise ValueError("ZHINIAN_API_KEYS must look like partner-a:key-a,partner-b:key-b")
+            keys[key] = client_id
+        return keys

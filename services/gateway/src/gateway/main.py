@@ -1,0 +1,105 @@
+"""Wiring of the gateway: the same for a process of its own and inside the standalone."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
+from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
+from atelier.gateway.v1 import client_admin_service_pb2_grpc, gateway_service_pb2_grpc
+from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
+from catalog import load
+from kit.clock import Clock, SystemClock
+from kit.db import Database
+from kit.events import EventBus
+from kit.rpc import AnyServer, Channel
+from kit.tickets import TicketSigner
+from kit.web import WallPolicy, WebClient
+
+from gateway.admin_api import ClientAdminServicer
+from gateway.api import GatewayServicer
+from gateway.clients import GrpcInputs, GrpcJobs, WallSender, WallWebhooks
+from gateway.config import GatewaySettings
+from gateway.consumer import SUBJECTS, JobEventConsumer
+from gateway.secrets import Vault
+from gateway.sql import CONSUMER, SqlUnitOfWork
+from gateway.usecases.authenticate import Authenticate
+from gateway.usecases.clients import ManageClients, ManageDeliveries
+from gateway.usecases.deliver import QueueDelivery, SendDeliveries
+from gateway.usecases.limit import LimitRate
+from gateway.usecases.submit import Submit
+
+NAME = "gateway"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What the gateway is given; whoever opened it closes it."""
+
+    database: Database
+    bus: EventBus
+    connect: Callable[[str], Channel]
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class Gateway:
+    """The gateway, ready to be put on a server."""
+
+    name = NAME
+
+    def __init__(self, settings: GatewaySettings, resources: Resources) -> None:
+        """Build everything; nothing runs yet. Raises CatalogInvalid, ValueError for settings that cannot work."""
+        policy = WallPolicy(allow=WallPolicy.parse_allow(settings.allow_private_targets))
+        self._web = WebClient(policy)
+        uow = SqlUnitOfWork(resources.database)
+        vault = Vault(settings.vault_secret)
+        catalog = load(settings.catalog_dir)
+        jobs = jobs_grpc.JobServiceStub(resources.connect(settings.jobs_target))
+        assets = assets_grpc.AssetServiceStub(resources.connect(settings.assets_target))
+        wallets = wallet_grpc.WalletServiceStub(resources.connect(settings.billing_target))
+        authenticate = Authenticate(
+            uow=uow, vault=vault, configured_keys=settings.configured_keys(), jwt_secret=settings.jwt_secret
+        )
+        self._deliveries = SendDeliveries(
+            uow=uow,
+            sender=WallSender(self._web),
+            secret=settings.zhinian_webhook_secret,
+            now_ms=resources.clock.now_ms,
+        )
+        self._front = GatewayServicer(
+            authenticate=authenticate,
+            limit_rate=LimitRate(),
+            submit=Submit(
+                catalog=catalog, jobs=GrpcJobs(jobs), inputs=GrpcInputs(assets), webhooks=WallWebhooks(policy)
+            ),
+            catalog=catalog,
+            jobs=jobs,
+            wallets=wallets,
+            assets=assets,
+            tickets=TicketSigner(settings.internal_secret),
+        )
+        self._admin = ClientAdminServicer(
+            clients=ManageClients(uow=uow, vault=vault, forget=authenticate.forget),
+            deliveries=ManageDeliveries(uow=uow, poke=self._deliveries.poke),
+        )
+        queue_delivery = QueueDelivery(uow=uow, poke=self._deliveries.poke)
+        resources.bus.subscribe(CONSUMER, SUBJECTS, JobEventConsumer(jobs=jobs, queue_delivery=queue_delivery))
+        self._sending: asyncio.Task[None] | None = None
+
+    def register(self, server: AnyServer) -> None:
+        """Put the servicers on a server."""
+        server.add(gateway_service_pb2_grpc.add_GatewayServiceServicer_to_server, self._front)
+        server.add(client_admin_service_pb2_grpc.add_ClientAdminServiceServicer_to_server, self._admin)
+
+    async def start(self) -> None:
+        """Begin to send webhooks."""
+        self._sending = asyncio.create_task(self._deliveries.run())
+
+    async def stop(self) -> None:
+        """Stop sending; what is under way is sent again after a restart."""
+        if self._sending is not None:
+            self._sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sending
+        await self._web.aclose()

@@ -1,0 +1,1 @@
+"""The gateway's verbs, one a file."""

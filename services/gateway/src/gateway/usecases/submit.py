@@ -1,0 +1,247 @@
+"""Admit a job: validate, price and freeze everything, then hand it to the orchestrator."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+
+import orjson
+from catalog import Catalog, Model, ParametersInvalid, PriceOption
+from kit.errors import (
+    CostAboveMax,
+    InvalidArgument,
+    JobFenced,
+    ModelDisabled,
+    ModelNotGranted,
+    ModelUnknown,
+)
+from kit.ids import new_id
+
+from gateway.domain import Client
+
+T_co = TypeVar("T_co", covariant=True)
+
+FENCED_TRIES_MAX: Final = 4  # Each costs a crash between hold and commit; more means something else is wrong.
+SEED_BITS: Final = 32
+IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobInput:
+    """One input: exactly one of `asset_id` and `url`."""
+
+    role: str
+    asset_id: str = ""
+    url: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRequest:
+    """What a client asks for."""
+
+    model: str
+    parameters_json: str = ""
+    inputs: Sequence[JobInput] = ()
+    idempotency_key: str = ""
+    webhook_url: str = ""
+    max_cost: PriceOption | None = None
+    contract: str = "grpc"
+    external_id: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenRoute:
+    """A way to make the result, the catalogue's mapping already applied."""
+
+    provider: str
+    upstream_model: str
+    parameters_json: str
+    weight: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmittedJob:
+    """Everything about a job, decided before it is accepted."""
+
+    job_id: str
+    request: JobRequest
+    model: Model
+    parameters_json: str
+    routes: tuple[FrozenRoute, ...]
+    outputs: int
+    catalog_version: str
+    fingerprint: str
+    client: Client
+
+
+class Jobs(Protocol[T_co]):
+    """The orchestrator, as far as submitting goes."""
+
+    async def accept(self, job: AdmittedJob) -> T_co:
+        """Accept. Raises JobFenced when the id was given up after a crash, and every refusal of AcceptJob."""
+        ...
+
+
+class Inputs(Protocol):
+    """The asset store, as far as submitting goes."""
+
+    async def check_asset(self, asset_id: str, *, client_id: str, field: str) -> None:
+        """Raise AssetNotFound unless the client has this asset."""
+        ...
+
+    async def check_url(self, url: str, *, field: str) -> None:
+        """Raise InputFetchRefused unless the URL may be fetched."""
+        ...
+
+
+class Webhooks(Protocol):
+    """The wall, as far as submitting goes."""
+
+    def check(self, url: str, *, field: str) -> None:
+        """Raise InvalidArgument unless a webhook may be sent there."""
+        ...
+
+
+class Submit:
+    """Admits jobs. Refusals leave nothing behind: the first write anywhere is the orchestrator's."""
+
+    def __init__(self, *, catalog: Catalog, jobs: Jobs[Any], inputs: Inputs, webhooks: Webhooks) -> None:
+        self._catalog = catalog
+        self._jobs = jobs
+        self._inputs = inputs
+        self._webhooks = webhooks
+
+    async def __call__(self, request: JobRequest, client: Client) -> Any:
+        """Return what the orchestrator answers. Raises every refusal named at `SubmitJob` in the contract."""
+        model = find_model(self._catalog, request.model, client)
+        if request.idempotency_key and not IDEMPOTENCY_KEY.fullmatch(request.idempotency_key):
+            raise InvalidArgument(
+                "idempotency_key must be 1 to 255 printable ASCII characters", field="idempotency_key"
+            )
+        parameters = validated(model, parse_parameters(request.parameters_json))
+        try:
+            model.check_inputs(one.role for one in request.inputs)
+        except ParametersInvalid as error:
+            raise InvalidArgument(error.message, field=f"inputs.{error.field}") from error
+        outputs = model.outputs(parameters)
+        check_cost(model, outputs, request.max_cost)
+        if request.webhook_url:
+            self._webhooks.check(request.webhook_url, field="webhook_url")
+        await self._check_inputs(request, client)
+        fingerprint = _fingerprint(request, parameters)
+        for attempt in range(FENCED_TRIES_MAX):
+            job_id = _job_id(client.id, request.idempotency_key, attempt)
+            try:
+                return await self._jobs.accept(
+                    AdmittedJob(
+                        job_id=job_id,
+                        request=request,
+                        model=model,
+                        **_frozen(model, parameters, job_id),
+                        outputs=outputs,
+                        catalog_version=self._catalog.version,
+                        fingerprint=fingerprint,
+                        client=client,
+                    )
+                )
+            except JobFenced:
+                # A crash left this id between hold and commit, and it was given up since; the next id is free.
+                if attempt == FENCED_TRIES_MAX - 1:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _check_inputs(self, request: JobRequest, client: Client) -> None:
+        for index, one in enumerate(request.inputs):
+            field_name = f"inputs[{index}]"
+            if one.asset_id:
+                await self._inputs.check_asset(one.asset_id, client_id=client.id, field=field_name)
+            else:
+                await self._inputs.check_url(one.url, field=field_name)
+
+
+def _frozen(model: Model, parameters: dict[str, Any], job_id: str) -> dict[str, Any]:
+    """The parameters and routes of a job as they will stay, whatever becomes of the catalogue."""
+    if "seed" in model.schema["properties"] and "seed" not in parameters:
+        # Part of the job, so that a second attempt makes the same picture.
+        parameters = dict(sorted({**parameters, "seed": _seed(job_id)}.items()))
+    routes = tuple(
+        FrozenRoute(
+            provider=route.provider,
+            upstream_model=route.upstream_model,
+            parameters_json=orjson.dumps(route.map_parameters(parameters)).decode(),
+            weight=route.weight,
+        )
+        for route in model.routes
+    )
+    return {"parameters_json": orjson.dumps(parameters).decode(), "routes": routes}
+
+
+def find_model(catalog: Catalog, name: str, client: Client) -> Model:
+    """Return a model the client may use now. Raises ModelUnknown, ModelNotGranted, ModelDisabled."""
+    model = catalog.get(name)
+    if model is None:
+        raise ModelUnknown(field="model")
+    if not client.may_use(name):
+        raise ModelNotGranted(field="model")
+    if not model.enabled:
+        raise ModelDisabled(field="model")
+    return model
+
+
+def parse_parameters(text: str) -> dict[str, Any]:
+    """Parse the parameters' JSON. orjson refuses NaN, infinities, and nesting deeper than 1,024 on its own."""
+    if not text:
+        return {}
+    try:
+        parameters = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument("parameters_json is not JSON", field="parameters_json") from error
+    if not isinstance(parameters, dict):
+        raise InvalidArgument("parameters_json must be a JSON object", field="parameters_json")
+    return parameters
+
+
+def validated(model: Model, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters with defaults. Raises InvalidArgument naming the parameter as `parameters.<name>`."""
+    try:
+        return model.validate(parameters)
+    except ParametersInvalid as error:
+        name = f"parameters.{error.field}" if error.field else "parameters"
+        raise InvalidArgument(error.message, field=name) from error
+
+
+def check_cost(model: Model, outputs: int, max_cost: PriceOption | None) -> None:
+    """Raise CostAboveMax when no way to pay in the unit of `max_cost` is within it."""
+    if max_cost is None:
+        return
+    costs = [option.amount_per_output * outputs for option in model.price if option.unit == max_cost.unit]
+    if not costs or min(costs) > max_cost.amount_per_output:
+        raise CostAboveMax(field="max_cost", cost=min(costs, default="not in this unit"))
+
+
+def _job_id(client_id: str, key: str, attempt: int) -> str:
+    """A random id, or with an idempotency key always the same one, so that two racing submits share job and hold."""
+    if not key:
+        return new_id("job")
+    digest = hashlib.sha256(f"{client_id}\n{key}\n{attempt}".encode()).digest()
+    return "job_" + base64.b32hexencode(digest[:17]).decode().lower()[:26]
+
+
+def _seed(job_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(job_id.encode()).digest()[: SEED_BITS // 8], "big")
+
+
+def _fingerprint(request: JobRequest, parameters: dict[str, Any]) -> str:
+    """SHA-256 over what the client asked for: the same request written in another way has the same one."""
+    facts = {
+        "contract": request.contract,
+        "inputs": [[one.role, one.asset_id, one.url, one.label] for one in request.inputs],
+        "model": request.model,
+        "parameters": parameters,
+        "webhook_url": request.webhook_url,
+    }
+    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
