@@ -417,6 +417,14 @@ async def test_denied_closed_filtered_and_unknown_take_the_same_time(url: str, c
     assert 0.5 <= time.monotonic() - started_at < 1
 
 
+@pytest.mark.parametrize("path", ["/to-private", "/to-closed"])
+async def test_denied_and_closed_take_the_same_time_after_a_redirect(site: Site, path: str) -> None:
+    site.reply("/to-closed", redirect(f"http://127.0.0.1:{_closed_port()}/"))
+    started_at = time.monotonic()
+    await Fetcher().cause(f"http://127.0.0.1:{site.port}{path}", replace(QUICK, refusal_floor_s=0.5))
+    assert 0.5 <= time.monotonic() - started_at < 1
+
+
 async def test_operator_is_told_the_hop_and_the_host_but_no_path(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = LogCapture()
     monkeypatch.setattr(refusal, "_log", structlog.wrap_logger(None, processors=[logs]))
