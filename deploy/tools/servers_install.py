@@ -38,9 +38,7 @@ BUILD_TIMEOUT_S = (
     3600.0  # MinIO took two and a half minutes on two free cores; a busy, slow machine takes ten times that.
 )
 PROBE_TIMEOUT_S = 20.0  # `--version` of a program answers at once, unless the disk is cold.
-BUILD_PARALLEL_MAX = (
-    8  # A compiler process takes up to 1 GB, so many cores with little memory must not all compile.
-)
+BUILD_PARALLEL_MAX = 8  # A compiler process takes up to 1 GB, so many cores with little memory must not all compile.
 HEARTBEAT_S = 10.0  # How long a person looks at a silent terminal before wondering.
 TAIL_LINES = 15  # Enough of a failed build's output to see its reason.
 
@@ -297,9 +295,7 @@ def run_watched(name: str, command: list[str], *, env: dict[str, str], hint: str
         process.wait()
         reader.join(timeout=PROBE_TIMEOUT_S)
     if status != 0:
-        raise ToolError(
-            "\n".join([f"{name} could not be had:", *(f"    {line}" for line in tail), f"  {hint}"])
-        )
+        raise ToolError("\n".join([f"{name} could not be had:", *(f"    {line}" for line in tail), f"  {hint}"]))
 
 
 @contextmanager
