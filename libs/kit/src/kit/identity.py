@@ -90,9 +90,21 @@ def outgoing_client() -> str | None:
 
 
 def enter(identity: Identity | None) -> None:
-    """Make `identity` the caller in this context; for the RPC servers and for work detached from a call."""
+    """Make `identity` the caller in this context; for the RPC servers (and tests of handlers)."""
     _current.set(identity)
     _acting.set(_NOT_SET)
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[None]:
+    """Forget the caller and the client inside the block; for work detached from the call that caused it."""
+    before = _current.get(), _acting.get()
+    enter(None)
+    try:
+        yield
+    finally:
+        _current.set(before[0])
+        _acting.set(before[1])
 
 
 class IdentitySigner:
