@@ -1,0 +1,46 @@
+"""The fate of jobs, asked of the orchestrator."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from atelier.jobs.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc, job_pb2
+from kit.errors import DependencyUnavailable
+from kit.rpc import Channel
+
+from billing.ports import Fate
+
+RESOLVE_TIMEOUT_S: Final = 10.0  # One indexed look-up and at most one insert an id, a hundred ids.
+_FINISHED: Final = frozenset(
+    {
+        job_pb2.JOB_STATE_SUCCEEDED,
+        job_pb2.JOB_STATE_FAILED,
+        job_pb2.JOB_STATE_EXPIRED,
+        job_pb2.JOB_STATE_CANCELLED,
+    }
+)
+
+
+class OrchestratorFates:
+    """A `billing.ports.JobFates` over RPC."""
+
+    def __init__(self, channel: Channel) -> None:
+        """Ask through `channel`."""
+        self._jobs = job_admin_service_pb2_grpc.JobAdminServiceStub(channel)
+
+    async def resolve(self, job_ids: Sequence[str]) -> list[Fate]:
+        """See `JobFates.resolve`."""
+        request = job_admin_service_pb2.ResolveFateRequest(job_ids=job_ids)
+        response = await self._jobs.ResolveFate(request, timeout=RESOLVE_TIMEOUT_S)
+        if [fate.job_id for fate in response.fates] != list(job_ids):
+            raise DependencyUnavailable("The orchestrator answered for other jobs than were asked about.")
+        return [_to_fate(fate) for fate in response.fates]
+
+
+def _to_fate(fate: job_admin_service_pb2.Fate) -> Fate:
+    succeeded = fate.state == job_pb2.JOB_STATE_SUCCEEDED
+    return Fate(
+        job_id=fate.job_id,
+        fenced=fate.fenced,
+        finished=fate.state in _FINISHED,
+        outputs_delivered=fate.outputs_delivered if succeeded else 0,
+    )

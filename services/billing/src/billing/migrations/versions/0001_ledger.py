@@ -1,0 +1,212 @@
+"""The books: accounts, transactions, postings, holds, grants, and the triggers that make them append-only."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+SMALL = sa.SmallInteger().with_variant(sa.Integer(), "sqlite")
+
+#: table → columns that never change there; None for all of them. Nothing is ever removed from any of these tables.
+IMMUTABLE: dict[str, tuple[str, ...] | None] = {
+    "transactions": None,
+    "postings": None,
+    "grants": None,
+    "accounts": ("id", "client_id", "unit", "kind"),
+    "holds": (
+        "id",
+        "client_id",
+        "unit",
+        "amount",
+        "amount_per_output",
+        "outputs",
+        "input_hash",
+        "catalog_version",
+        "create_ms",
+        "expire_ms",
+    ),
+}
+
+
+def upgrade() -> None:
+    """Go forward; there is no way back but a new revision."""
+    _accounts()
+    _transactions()
+    _holds()
+    _grants()
+    _events()
+    if op.get_bind().dialect.name == "sqlite":
+        _sqlite_triggers()
+    else:
+        _postgres_triggers()
+
+
+def _accounts() -> None:
+    op.create_table(
+        "accounts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("balance", WHOLE, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.CheckConstraint("balance >= 0 OR kind IN ('funding', 'adjust')", name="accounts_floor"),
+        sa.CheckConstraint("unit IN ('points', 'count', 'fen')", name="accounts_unit"),
+        sa.CheckConstraint("kind IN ('available', 'held', 'revenue', 'funding', 'adjust')", name="accounts_kind"),
+        sa.CheckConstraint("id = kind || '/' || unit || '/' || client_id", name="accounts_id"),
+        sqlite_strict=True,
+    )
+    op.create_index("accounts_by_client", "accounts", ["client_id"])
+
+
+def _transactions() -> None:
+    op.create_table(
+        "transactions",
+        sa.Column("number", WHOLE, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("input_hash", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("create_ms", WHOLE, nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+        sa.UniqueConstraint("id"),
+        sqlite_strict=True,
+    )
+    op.create_index("transactions_by_client", "transactions", ["client_id", "number"])
+    op.create_table(
+        "postings",
+        sa.Column("number", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("line", SMALL, autoincrement=False, nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("delta", WHOLE, nullable=False),
+        sa.PrimaryKeyConstraint("number", "line"),
+        sa.ForeignKeyConstraint(["number"], ["transactions.number"]),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"]),
+        sa.CheckConstraint("delta <> 0", name="postings_move"),
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
+    )
+
+
+def _holds() -> None:
+    op.create_table(
+        "holds",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("amount", WHOLE, nullable=False),
+        sa.Column("amount_per_output", WHOLE, nullable=False),
+        sa.Column("outputs", SMALL, nullable=False),
+        sa.Column("captured", WHOLE, nullable=False),
+        sa.Column("input_hash", sa.Text(), nullable=False),
+        sa.Column("catalog_version", sa.Text(), nullable=False),
+        sa.Column("create_ms", WHOLE, nullable=False),
+        sa.Column("expire_ms", WHOLE, nullable=False),
+        sa.Column("resolve_ms", WHOLE, nullable=True),
+        sa.Column("next_look_ms", WHOLE, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.CheckConstraint("amount >= 0 AND amount = amount_per_output * outputs", name="holds_amount"),
+        sa.CheckConstraint(
+            "captured BETWEEN 0 AND amount AND (captured = 0 OR state = 'captured')", name="holds_captured"
+        ),
+        sa.CheckConstraint("(state = 'held') = (resolve_ms IS NULL)", name="holds_resolved"),
+        sa.CheckConstraint("state IN ('held', 'captured', 'released', 'timed_out')", name="holds_state"),
+        sqlite_strict=True,
+    )
+    op.create_index(
+        "holds_due",
+        "holds",
+        ["next_look_ms"],
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
+
+
+def _grants() -> None:
+    op.create_table(
+        "grants",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("amount", WHOLE, nullable=False),
+        sa.Column("expire_ms", WHOLE, nullable=True),
+        sa.Column("create_ms", WHOLE, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.CheckConstraint("amount > 0", name="grants_amount"),
+        sqlite_strict=True,
+    )
+    op.create_index("grants_by_client", "grants", ["client_id", "unit"])
+
+
+def _events() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("seq", WHOLE, autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("order_key", sa.Text(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("due_ms", sa.BigInteger(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("sent_ms", sa.BigInteger(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+    )
+    op.create_index("outbox_unsent", "outbox", ["sent_ms", "seq"])
+    op.create_table(
+        "inbox",
+        sa.Column("consumer", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("seen_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("consumer", "event_id"),
+    )
+    op.create_index("inbox_seen", "inbox", ["seen_ms"])
+
+
+def _sqlite_triggers() -> None:
+    def refuse(name: str, event: str, table: str, when: str = "") -> None:
+        op.execute(
+            f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} {when}"
+            f" BEGIN SELECT RAISE(ABORT, 'the books are append-only: {event} of {table}'); END"
+        )
+
+    for table, columns in IMMUTABLE.items():
+        refuse("no_delete", "DELETE", table)
+        refuse("no_update", f"UPDATE OF {', '.join(columns)}" if columns else "UPDATE", table)
+    refuse("end_once", "UPDATE", "holds", "WHEN OLD.state <> 'held'")
+    # INSERT OR REPLACE removes the old row without firing DELETE triggers.
+    refuse(
+        "no_replace",
+        "INSERT",
+        "postings",
+        "WHEN EXISTS (SELECT 1 FROM postings WHERE number = NEW.number AND line = NEW.line)",
+    )
+    refuse("no_replace", "INSERT", "transactions", "WHEN EXISTS (SELECT 1 FROM transactions WHERE id = NEW.id)")
+
+
+def _postgres_triggers() -> None:
+    op.execute(
+        "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'the books are append-only: % of %', TG_OP, TG_TABLE_NAME"
+        " USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+
+    def refuse(name: str, event: str, table: str, scope: str) -> None:
+        op.execute(
+            f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} FOR EACH {scope} EXECUTE FUNCTION refuse_change()"
+        )
+
+    for table, columns in IMMUTABLE.items():
+        refuse("no_delete", "DELETE", table, "ROW")
+        refuse("no_truncate", "TRUNCATE", table, "STATEMENT")
+        refuse("no_update", f"UPDATE OF {', '.join(columns)}" if columns else "UPDATE", table, "ROW")
+    refuse("end_once", "UPDATE", "holds", "ROW WHEN (OLD.state <> 'held')")

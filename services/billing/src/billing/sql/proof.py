@@ -1,0 +1,149 @@
+"""The rules of the books as queries that return only the rows that break them.
+
+Each rule is one statement, so it sees one snapshot on both databases, and the database streams through the postings:
+memory does not grow with the books. Nothing here trusts the code that wrote the rows.
+"""
+
+from typing import Final
+
+from sqlalchemy import Connection, TextClause, text
+
+from billing.domain import Fault, Proof
+
+FAULTS_PER_RULE_MAX: Final = 100  # Enough to see what happened; the answer stays far below a message's limit.
+
+#: rule → SELECT of (subject, detail). The order is the order of the report.
+RULES: Final[dict[str, str]] = {
+    "transaction_sums_to_zero": """
+        SELECT COALESCE(t.id, '#' || p.number) AS subject,
+               COALESCE(a.unit, '?') || ' postings sum to ' || SUM(p.delta) AS detail
+        FROM postings p
+        LEFT JOIN transactions t ON t.number = p.number
+        LEFT JOIN accounts a ON a.id = p.account_id
+        GROUP BY p.number, t.id, a.unit
+        HAVING SUM(p.delta) <> 0
+        ORDER BY p.number""",
+    "balance_equals_postings": """
+        SELECT a.id AS subject,
+               'balance ' || a.balance || ', postings sum to ' || COALESCE(s.total, 0) AS detail
+        FROM accounts a
+        LEFT JOIN (SELECT account_id, SUM(delta) AS total FROM postings GROUP BY account_id) s
+               ON s.account_id = a.id
+        WHERE a.balance <> COALESCE(s.total, 0)
+        ORDER BY a.id""",
+    "account_above_floor": """
+        SELECT id AS subject, 'balance ' || balance || ', floor 0' AS detail
+        FROM accounts
+        WHERE balance < 0 AND kind NOT IN ('funding', 'adjust')
+        ORDER BY id""",
+    "posting_has_account": """
+        SELECT '#' || p.number || '/' || p.line AS subject, 'no account ' || p.account_id AS detail
+        FROM postings p
+        LEFT JOIN accounts a ON a.id = p.account_id
+        WHERE a.id IS NULL
+        ORDER BY p.number, p.line""",
+    "posting_has_transaction": """
+        SELECT '#' || p.number || '/' || p.line AS subject, 'no transaction ' || p.number AS detail
+        FROM postings p
+        LEFT JOIN transactions t ON t.number = p.number
+        WHERE t.number IS NULL
+        ORDER BY p.number, p.line""",
+    "posting_stays_with_client": """
+        SELECT t.id AS subject, 'of ' || t.client_id || ', posted to ' || a.id AS detail
+        FROM postings p
+        JOIN transactions t ON t.number = p.number
+        JOIN accounts a ON a.id = p.account_id
+        WHERE t.client_id <> a.client_id
+        ORDER BY t.number""",
+    "transaction_has_postings": """
+        SELECT t.id AS subject, t.kind || ' without a posting' AS detail
+        FROM transactions t
+        LEFT JOIN holds h ON h.id = t.job_id AND h.amount = 0
+        WHERE h.id IS NULL AND NOT EXISTS (SELECT 1 FROM postings p WHERE p.number = t.number)
+        ORDER BY t.number""",
+    "grant_has_transaction": """
+        SELECT g.id AS subject, 'granted ' || g.amount || ' ' || g.unit || ', booked '
+               || COALESCE(SUM(p.delta), 0) AS detail
+        FROM grants g
+        LEFT JOIN transactions t ON t.id = 'grant:' || g.id AND t.kind = 'grant' AND t.client_id = g.client_id
+        LEFT JOIN postings p ON p.number = t.number
+              AND p.account_id = 'available/' || g.unit || '/' || g.client_id
+        GROUP BY g.id, g.amount, g.unit
+        HAVING COALESCE(SUM(p.delta), 0) <> g.amount
+        ORDER BY g.id""",
+    "grant_transaction_has_grant": """
+        SELECT t.id AS subject, 'no such grant' AS detail
+        FROM transactions t
+        LEFT JOIN grants g ON t.id = 'grant:' || g.id
+        WHERE t.kind = 'grant' AND g.id IS NULL
+        ORDER BY t.number""",
+    "hold_is_placed_once": """
+        SELECT h.id AS subject, 'placed ' || COALESCE(n.placed, 0) || ' times' AS detail
+        FROM holds h
+        LEFT JOIN (SELECT job_id, client_id, COUNT(*) AS placed FROM transactions WHERE kind = 'hold'
+                   GROUP BY job_id, client_id) n ON n.job_id = h.id AND n.client_id = h.client_id
+        WHERE COALESCE(n.placed, 0) <> 1
+        ORDER BY h.id""",
+    "job_transaction_has_hold": """
+        SELECT t.id AS subject, t.kind || ' of a job without a hold' AS detail
+        FROM transactions t
+        LEFT JOIN holds h ON h.id = t.job_id
+        WHERE h.id IS NULL AND (t.job_id <> '' OR t.kind IN ('hold', 'capture', 'release', 'timeout'))
+        ORDER BY t.number""",
+    "hold_resolves_once": """
+        SELECT h.id AS subject, h.state || ', resolved ' || COALESCE(n.resolved, 0) || ' times: '
+               || COALESCE(n.kinds, 'never') AS detail
+        FROM holds h
+        LEFT JOIN (SELECT job_id, COUNT(*) AS resolved, MIN(kind) AS kinds FROM transactions
+                   WHERE kind IN ('capture', 'release', 'timeout') GROUP BY job_id) n ON n.job_id = h.id
+        WHERE COALESCE(n.resolved, 0) <> CASE WHEN h.state = 'held' THEN 0 ELSE 1 END
+           OR COALESCE(n.kinds, '') <> CASE h.state WHEN 'captured' THEN 'capture' WHEN 'released' THEN 'release'
+                                            WHEN 'timed_out' THEN 'timeout' ELSE '' END
+        ORDER BY h.id""",
+    "hold_equals_postings": """
+        SELECT h.id AS subject,
+               h.state || ' ' || h.amount || ' ' || h.unit || ' captured ' || h.captured || '; postings: placed '
+               || COALESCE(s.placed, 0) || ', freed ' || COALESCE(s.freed, 0) || ', spent '
+               || COALESCE(s.spent, 0) AS detail
+        FROM holds h
+        LEFT JOIN (
+            SELECT t.job_id, a.unit,
+                   SUM(CASE WHEN t.kind = 'hold' AND a.kind = 'held' THEN p.delta ELSE 0 END) AS placed,
+                   SUM(CASE WHEN t.kind <> 'hold' AND a.kind = 'held' THEN -p.delta ELSE 0 END) AS freed,
+                   SUM(CASE WHEN a.kind = 'revenue' THEN p.delta ELSE 0 END) AS spent
+            FROM transactions t
+            JOIN postings p ON p.number = t.number
+            JOIN accounts a ON a.id = p.account_id
+            WHERE t.job_id <> ''
+            GROUP BY t.job_id, a.unit
+        ) s ON s.job_id = h.id AND s.unit = h.unit
+        WHERE COALESCE(s.placed, 0) <> h.amount
+           OR COALESCE(s.freed, 0) <> CASE WHEN h.state = 'held' THEN 0 ELSE h.amount END
+           OR COALESCE(s.spent, 0) <> h.captured
+        ORDER BY h.id""",
+}
+
+_STATEMENTS: Final[dict[str, TextClause]] = {
+    rule: text(f"{query} LIMIT {FAULTS_PER_RULE_MAX}") for rule, query in RULES.items()
+}
+_COUNTS: Final = text("""
+    SELECT (SELECT COUNT(*) FROM transactions) AS transactions, (SELECT COUNT(*) FROM postings) AS postings,
+           (SELECT COUNT(*) FROM accounts) AS accounts,
+           (SELECT COUNT(*) FROM holds WHERE state = 'held') AS holds_open""")
+
+
+def prove(connection: Connection) -> Proof:
+    """Run every rule and return what breaks it, at most FAULTS_PER_RULE_MAX rows a rule."""
+    faults = [
+        Fault(rule=rule, subject=str(row.subject), detail=str(row.detail))
+        for rule, statement in _STATEMENTS.items()
+        for row in connection.execute(statement)
+    ]
+    counts = connection.execute(_COUNTS).one()
+    return Proof(
+        faults=tuple(faults),
+        transactions=counts.transactions,
+        postings=counts.postings,
+        accounts=counts.accounts,
+        holds_open=counts.holds_open,
+    )

@@ -1,0 +1,57 @@
+"""Runs the sweep again and again, whatever goes wrong."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from kit.errors import AppError
+from kit.logging import get_logger
+
+from billing.usecases import Sweep
+
+RETRY_S: Final = 1.0  # After a failure: at a common start the orchestrator is often up a moment later.
+_log = get_logger(__name__)
+
+
+class Sweeper:
+    """The background task of billing."""
+
+    def __init__(self, *, sweep: Sweep, interval_s: float) -> None:
+        """Run `sweep` every `interval_s` seconds, sooner after a failure."""
+        self._sweep = sweep
+        self._interval_s = interval_s
+        self._begun = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin with a round at once: what the last process left open is looked at first."""
+        self._task = asyncio.create_task(self._run(), name="billing-sweeper")
+
+    async def stop(self) -> None:
+        """Stop between two steps; what is not swept yet waits for the next process."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            done = await self._round()
+            await asyncio.sleep(self._interval_s if done else min(RETRY_S, self._interval_s))
+
+    async def _round(self) -> bool:
+        try:
+            if not self._begun:
+                holds = await self._sweep.begin()
+                self._begun = True
+                _log.info("holds_found_open_at_start", holds=holds)
+            resolved = await self._sweep()
+        except AppError as error:
+            _log.warning("sweep_put_off", reason=error.reason, message=error.message)
+            return False
+        except Exception:  # A loop that dies silently would keep partners' units for good.
+            _log.exception("sweep_failed")
+            return False
+        if resolved:
+            _log.info("holds_swept", holds=resolved)
+        return True
