@@ -1,0 +1,1 @@
+"""What the asset store does, one verb a module."""
