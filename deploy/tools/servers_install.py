@@ -274,9 +274,10 @@ def run_watched(name: str, command: list[str], *, env: dict[str, str], hint: str
     def read() -> None:
         nonlocal lines_seen
         assert process.stdout is not None
-        for line in process.stdout:
-            tail.append(line.rstrip())
-            lines_seen += 1
+        with process.stdout as output:
+            for line in output:
+                tail.append(line.rstrip())
+                lines_seen += 1
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()

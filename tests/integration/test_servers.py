@@ -206,7 +206,7 @@ def test_fixture_fails_and_names_the_remedy_when_tools_are_missing(tmp_path: Pat
     source = "".join(f"def test_{name}_is_used({name}): pass\n" for name in names)
     (tmp_path / "test_needs_servers.py").write_text(textwrap.dedent(source))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-p", "testkit.pytest_servers", "--rootdir", str(tmp_path), str(tmp_path)],
         env=os.environ | {"ATELIER_TOOLS_DIR": str(tmp_path / "empty")},
         cwd=tmp_path,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""pytest fixtures for real servers; every installation of testkit brings them, no conftest has to name them.
+"""pytest fixtures for real servers; `tests/conftest.py` names this module as a plugin.
 
 A server starts when the first test asks for it and serves the rest of the session; each worker of pytest-xdist has its
 own, because all three are up within a second. What a test gets is fresh: a database, an empty JetStream, a bucket.

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar
 
 import urllib3
@@ -23,6 +24,10 @@ class MinioServer(Server):
     name: ClassVar[str] = "minio"
     access_key: ClassVar[str] = "atelier"
 
+    def __init__(self, *, folder: Path | None = None, port: int | None = None) -> None:
+        self._program = binaries.find(binaries.MINIO)
+        super().__init__(folder=folder, port=port)
+
     @property
     def endpoint(self) -> str:
         """`host:port`, as the MinIO client wants it."""
@@ -39,12 +44,9 @@ class MinioServer(Server):
     async def create_bucket(self, name: str) -> None:
         await asyncio.to_thread(self._create_bucket, name)
 
-    async def _prepare(self) -> None:
-        binaries.find(binaries.MINIO)
-
     def _command(self) -> list[str]:
         options = ["--quiet", "--address", self.endpoint]
-        return [str(binaries.find(binaries.MINIO)), "server", *options, str(self.folder / "data")]
+        return [str(self._program), "server", *options, str(self.folder / "data")]
 
     def _environment(self) -> Mapping[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("MINIO_")}

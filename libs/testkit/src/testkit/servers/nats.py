@@ -17,15 +17,13 @@ class NatsServer(Server):
     name: ClassVar[str] = "nats"
 
     def __init__(self, *, folder: Path | None = None, port: int | None = None, sync_always: bool = False) -> None:
+        self._program = binaries.find(binaries.NATS)
         super().__init__(folder=folder, port=port)
         self._sync_always = sync_always
 
     @property
     def url(self) -> str:
         return f"nats://{LOOPBACK}:{self.port}"
-
-    async def _prepare(self) -> None:
-        binaries.find(binaries.NATS)
 
     def _command(self) -> list[str]:
         jet_stream = {"store_dir": str(self.folder / "data")} | (
@@ -38,7 +36,7 @@ class NatsServer(Server):
         }
         path = self.folder / "nats.conf"
         path.write_text(json.dumps(configuration, indent=2))  # JSON is one of the forms NATS reads.
-        return [str(binaries.find(binaries.NATS)), "--config", str(path)]
+        return [str(self._program), "--config", str(path)]
 
     async def _is_healthy(self) -> bool:
         """NATS greets every connection with one INFO line, and listens only after JetStream has recovered."""

@@ -41,9 +41,9 @@ class PostgresServer(Server):
     _death_signal: ClassVar[signal.Signals] = signal.SIGQUIT  # Ends its children and frees its shared memory.
 
     def __init__(self, *, folder: Path | None = None, port: int | None = None, fast: bool = False) -> None:
+        self._bin = binaries.find(binaries.POSTGRES).parent
         super().__init__(folder=folder, port=port)
         self._fast = fast
-        self._bin: Path | None = None
         self._data = self.folder / "data"  #: Belongs to the server's user.
 
     @property
@@ -73,7 +73,7 @@ class PostgresServer(Server):
             await connection.close(timeout=_CONNECT_TIMEOUT_S)
 
     async def _prepare(self) -> None:
-        self._bin = await asyncio.to_thread(_reachable_programs)
+        self._bin = await asyncio.to_thread(_reachable_programs, self._bin)
         await asyncio.to_thread(self._place_data)
         if not self._cluster.exists():
             await self._initialise()
@@ -131,7 +131,6 @@ class PostgresServer(Server):
         return unprivileged.server_uid()
 
     def _program(self, name: str) -> str:
-        assert self._bin is not None
         return str(self._bin / name)
 
     def _remove_folder(self) -> None:
@@ -140,11 +139,10 @@ class PostgresServer(Server):
         super()._remove_folder()
 
 
-def _reachable_programs() -> Path:
-    """The folder of Postgres' programs, or a copy of it where the server's user cannot reach the checkout."""
-    postgres = binaries.find(binaries.POSTGRES)
-    if unprivileged.server_uid() is None or unprivileged.can_reach(postgres):
-        return postgres.parent
-    wheels = postgres.parents[3]  # The programs look for their libraries beside their package.
+def _reachable_programs(programs: Path) -> Path:
+    """The folder of Postgres' programs, or of a copy of them where the server's user cannot reach the checkout."""
+    if unprivileged.server_uid() is None or unprivileged.can_reach(programs / "postgres"):
+        return programs
+    wheels = programs.parents[2]  # The programs look for their libraries beside their package.
     copy = unprivileged.public_copy(wheels, without="pginstall")  # An older Postgres that comes in the same package.
-    return copy / postgres.relative_to(wheels).parent
+    return copy / programs.relative_to(wheels)

@@ -34,7 +34,7 @@ class ServerNotStarted(Exception):
 
 
 class Server(ABC):
-    """A server on 127.0.0.1 with its data under `folder`.
+    """A server on 127.0.0.1 with its data under `folder`. Raises ToolMissing when its program is not installed.
 
     Without a folder it works in a temporary one, removed by `close()`; with one, its data, log and secret
     stay there for the next time. Without a port it looks for a free one and keeps it over restarts.
@@ -88,7 +88,7 @@ class Server(ABC):
         return self.folder / "server.log"
 
     async def start(self) -> None:
-        """Return when the server answers. Raises ServerNotStarted, or ToolMissing."""
+        """Return when the server answers. Raises ServerNotStarted."""
         assert not self.running, f"{self.name} is running"
         await self._prepare()
         given = self._port
@@ -128,8 +128,7 @@ class Server(ABC):
         if self._temporary:
             await asyncio.to_thread(self._remove_folder)
 
-    @abstractmethod
-    async def _prepare(self) -> None:
+    async def _prepare(self) -> None:  # noqa: B027 - most need nothing
         """Make ready what must exist before the first start; cheap afterwards."""
 
     @abstractmethod
