@@ -1,19 +1,15 @@
 """Wiring of the gateway: the same for a process of its own and inside the standalone."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
 from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
 from atelier.gateway.v1 import client_admin_service_pb2_grpc, gateway_service_pb2_grpc
 from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
 from catalog import load
-from kit.clock import Clock, SystemClock
-from kit.db import Database
-from kit.events import EventBus
-from kit.rpc import AnyServer, Channel
+from kit.events import OutboxRelay
+from kit.rpc import AnyServer
+from kit.service import Resources
 from kit.tickets import TicketSigner
 from kit.web import WallPolicy, WebClient
 
@@ -31,16 +27,6 @@ from gateway.usecases.limit import LimitRate
 from gateway.usecases.submit import Submit
 
 NAME = "gateway"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What the gateway is given; whoever opened it closes it."""
-
-    database: Database
-    bus: EventBus
-    connect: Callable[[str], Channel]
-    clock: Clock = field(default_factory=SystemClock)
 
 
 class Gateway:
@@ -85,7 +71,9 @@ class Gateway:
         )
         queue_delivery = QueueDelivery(uow=uow, poke=self._deliveries.poke)
         resources.bus.subscribe(CONSUMER, SUBJECTS, JobEventConsumer(jobs=jobs, queue_delivery=queue_delivery))
-        self._sending: asyncio.Task[None] | None = None
+        # The gateway publishes nothing, but the relay is also who prunes the inbox.
+        self._relay = OutboxRelay(resources.database, resources.bus)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def register(self, server: AnyServer) -> None:
         """Put the servicers on a server."""
@@ -94,12 +82,14 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to send webhooks."""
-        self._sending = asyncio.create_task(self._deliveries.run())
+        self._tasks = [
+            asyncio.create_task(self._deliveries.run(), name="send-webhooks"),
+            asyncio.create_task(self._relay.run(), name="relay-gateway"),
+        ]
 
     async def stop(self) -> None:
         """Stop sending; what is under way is sent again after a restart."""
-        if self._sending is not None:
-            self._sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sending
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._web.aclose()
