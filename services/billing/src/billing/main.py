@@ -1,5 +1,6 @@
 """Wiring of billing: the same for a process of its own and inside the standalone."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -26,8 +27,8 @@ NAME: Final = "billing"
 class Resources:
     """What billing is given; whoever opened it closes it."""
 
-    database: Database
-    bus: EventBus
+    database: Database  #: Migrated.
+    bus: EventBus  #: Not started yet.
     connect: Callable[[str], Channel]
 
 
@@ -38,17 +39,22 @@ class Billing:
 
     def __init__(self, settings: BillingSettings, resources: Resources) -> None:
         """Build everything; nothing runs yet."""
-        self._relay = OutboxRelay(resources.database, resources.bus)
+        self._database, self._bus = resources.database, resources.bus
         ledger = SqlLedger(resources.database, announce=hold_resolved_event)
         read = ReadBooks(ledger=ledger, on_proof=measure_proof)
-        place_hold = PlaceHold(ledger=ledger, orphan_grace_ms=round(settings.orphan_grace_s * 1000))
         settle_hold = SettleHold(ledger=ledger)
-        fates = OrchestratorFates(resources.connect(settings.jobs_target))
-        self._holds = HoldService(place_hold=place_hold, settle_hold=settle_hold, read=read)
+        self._holds = HoldService(
+            place_hold=PlaceHold(ledger=ledger, orphan_grace_ms=round(settings.orphan_grace_s * 1000)),
+            settle_hold=settle_hold,
+            read=read,
+        )
         self._wallets = WalletService(grant=GrantUnits(ledger=ledger), adjust=Adjust(ledger=ledger), read=read)
+        fates = OrchestratorFates(resources.connect(settings.jobs_target))
         self._sweeper = Sweeper(
             sweep=Sweep(ledger=ledger, fates=fates, settle=settle_hold), interval_s=settings.sweep_interval_s
         )
+        self._relay = OutboxRelay(resources.database, resources.bus)
+        self._tasks: list[asyncio.Task[None]] = []
         resources.bus.subscribe(CONSUMER, JobEvents.SUBJECTS, JobEvents(settle_hold=settle_hold))
 
     def register(self, server: AnyServer) -> None:
@@ -56,8 +62,20 @@ class Billing:
         server.add(hold_service_pb2_grpc.add_HoldServiceServicer_to_server, self._holds)
         server.add(wallet_service_pb2_grpc.add_WalletServiceServicer_to_server, self._wallets)
 
+    async def ready(self) -> bool:
+        """Whether the database and the broker answer; raises where the database does not."""
+        await self._database.ping()
+        return self._bus.ready
+
     async def start(self) -> None:
         """Begin to send events and to sweep."""
+        self._tasks = [
+            asyncio.create_task(self._relay.run(), name="relay-billing"),
+            asyncio.create_task(self._sweeper.run(), name="sweep-billing"),
+        ]
 
     async def stop(self) -> None:
-        """Stop both."""
+        """Stop both; whatever they had not done is done by the next process."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

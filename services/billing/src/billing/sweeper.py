@@ -1,7 +1,6 @@
 """Runs the sweep again and again, whatever goes wrong."""
 
 import asyncio
-import contextlib
 from typing import Final
 
 from kit.errors import AppError
@@ -21,20 +20,12 @@ class Sweeper:
         self._sweep = sweep
         self._interval_s = interval_s
         self._begun = False
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin with a round at once: what the last process left open is looked at first."""
-        self._task = asyncio.create_task(self._run(), name="billing-sweeper")
+    async def run(self) -> None:
+        """Sweep until cancelled, at once for the first time: what the last process left open comes first.
 
-    async def stop(self) -> None:
-        """Stop between two steps; what is not swept yet waits for the next process."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
+        Cancelling it loses nothing: what is not swept yet waits for the next process.
+        """
         while True:
             done = await self._round()
             await asyncio.sleep(self._interval_s if done else min(RETRY_S, self._interval_s))
