@@ -13,7 +13,7 @@ from typing import Any, Final, Generic
 
 from sqlalchemy import Connection
 
-from kit.db.port import T, Tx
+from kit.db.port import Listeners, T, Tx
 from kit.db.sqlite_errors import translated
 from kit.db.works import leave_savepoints, run_callbacks, run_work
 from kit.errors import DeadlineExceeded, DependencyUnavailable
@@ -58,6 +58,7 @@ class Lane:
         name: str,
         connect: Callable[[], Connection],
         read_now: Callable[[Connection], int],
+        listeners: Listeners,
         threads: int,
         batch_max: int,
         queue_max: int,
@@ -66,7 +67,7 @@ class Lane:
         """`savepoints` protects the works of a batch from each other's errors; reads do not need it."""
         self._name = name
         self._connect = connect
-        self._read_now = read_now
+        self._make_tx = lambda conn: Tx(conn, "sqlite", read_now, listeners)
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._savepoints = savepoints
@@ -110,7 +111,7 @@ class Lane:
     # What follows runs on the lane's threads.
 
     def _serve(self) -> None:
-        session = _Session(self._connect, self._read_now, savepoints=self._savepoints)
+        session = _Session(self._connect, self._make_tx, savepoints=self._savepoints)
         try:
             while (batch := self._take()) is not None:
                 session.run(batch)
@@ -140,10 +141,10 @@ class _Session:
     """One connection and how a batch runs on it; made again after it failed."""
 
     def __init__(
-        self, connect: Callable[[], Connection], read_now: Callable[[Connection], int], *, savepoints: bool
+        self, connect: Callable[[], Connection], make_tx: Callable[[Connection], Tx], *, savepoints: bool
     ) -> None:
         self._connect = connect
-        self._read_now = read_now
+        self._make_tx = make_tx
         self._savepoints = savepoints
         self._conn: Connection | None = None
         self._driver: sqlite3.Connection | None = None
@@ -162,7 +163,7 @@ class _Session:
                 job.error = job.error or translated(error) or error
 
     def _run_one(self, job: _Job[Any], conn: Connection, driver: sqlite3.Connection) -> None:
-        tx = Tx(conn, "sqlite", self._read_now)
+        tx = self._make_tx(conn)
         job.callbacks = tx.callbacks
         if self._savepoints:
             driver.execute("SAVEPOINT work")

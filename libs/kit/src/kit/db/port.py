@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 T = TypeVar("T")
 Dialect = Literal["sqlite", "postgresql"]
+Listeners = dict[str, list[Callable[[], None]]]
 
 WRITE_TIMEOUT_S: Final = 10.0  # Longer than SQLite's wait for a lock (5 s), shorter than an RPC's patience.
 READ_TIMEOUT_S: Final = 5.0  # A read touches an index; when it takes longer, the database is in trouble.
@@ -19,14 +20,17 @@ READ_TIMEOUT_S: Final = 5.0  # A read touches an index; when it takes longer, th
 class Tx:
     """One transaction in the hands of a unit of work; useless after the work has returned."""
 
-    __slots__ = ("_now_ms", "_read_now", "callbacks", "conn", "dialect")
+    __slots__ = ("_listeners", "_now_ms", "_read_now", "callbacks", "conn", "dialect")
 
-    def __init__(self, conn: Connection, dialect: Dialect, read_now: Callable[[Connection], int]) -> None:
+    def __init__(
+        self, conn: Connection, dialect: Dialect, read_now: Callable[[Connection], int], listeners: Listeners
+    ) -> None:
         """Wrap `conn`, which is inside a transaction; `read_now` asks the database for its time."""
         self.conn = conn  #: SQLAlchemy Core connection. Do not commit, roll back or close it.
         self.dialect: Dialect = dialect
         self.callbacks: list[Callable[[], None]] = []  #: For the adapter; works use `after_commit`.
         self._read_now = read_now
+        self._listeners = listeners
         self._now_ms: int | None = None
 
     @property
@@ -43,6 +47,12 @@ class Tx:
         caller has gone away meanwhile. It must neither block nor raise; what it raises is logged.
         """
         self.callbacks.append(callback)
+
+    def signal(self, name: str) -> None:
+        """Call whoever listens to `name` on this database once the transaction is committed; see `listen`."""
+        for callback in self._listeners.get(name, ()):
+            if callback not in self.callbacks:
+                self.callbacks.append(callback)
 
 
 class Database(Protocol):
@@ -63,6 +73,11 @@ class Database(Protocol):
     by id before repeating), StorageFull (nothing was committed), DeadlineExceeded (outcome unknown).
     """
 
+    @property
+    def dialect(self) -> Dialect:
+        """Which SQL it speaks; the same as `Tx.dialect`."""
+        ...
+
     async def write(self, work: Callable[[Tx], T], *, timeout_s: float = WRITE_TIMEOUT_S) -> T:
         """Run `work` in a transaction, commit it and return its result.
 
@@ -72,6 +87,13 @@ class Database(Protocol):
 
     async def read(self, work: Callable[[Tx], T], *, timeout_s: float = READ_TIMEOUT_S) -> T:
         """Run `work` on one snapshot that includes every write answered before; writing fails."""
+        ...
+
+    def listen(self, signal: str, callback: Callable[[], None]) -> None:
+        """Call `callback` after each commit in which `Tx.signal(signal)` was called, as `after_commit` does.
+
+        It hears this object's commits only, not other processes': a hint to look at once, never a promise.
+        """
         ...
 
     async def ping(self, *, timeout_s: float = READ_TIMEOUT_S) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import URL, Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncTransaction, create_async_engine
 
 from kit.clock import Clock, SystemClock
-from kit.db.port import READ_TIMEOUT_S, WRITE_TIMEOUT_S, T, Tx
+from kit.db.port import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Dialect, Listeners, T, Tx
 from kit.db.postgres_errors import is_conflict, is_disconnect, translated
 from kit.db.works import run_callbacks, run_work
 from kit.errors import Conflict, DeadlineExceeded, DependencyUnavailable
@@ -35,11 +35,18 @@ class PostgresDatabase:
         self._writing = _engine(url)
         # One snapshot for the whole work, as SQLite's readers have it, and no way to write.
         self._reading = self._writing.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._read_now = _read_now if clock is None or isinstance(clock, SystemClock) else _now_of(clock)
+        self._listeners: Listeners = {}
+        read_now = _read_now if clock is None or isinstance(clock, SystemClock) else _now_of(clock)
+        self._make_tx = lambda connection: Tx(connection, "postgresql", read_now, self._listeners)
         self._works = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+
+    @property
+    def dialect(self) -> Dialect:
+        """See `Database.dialect`."""
+        return "postgresql"
 
     async def write(self, work: Callable[[Tx], T], *, timeout_s: float = WRITE_TIMEOUT_S) -> T:
         """See `Database.write`."""
@@ -48,6 +55,10 @@ class PostgresDatabase:
     async def read(self, work: Callable[[Tx], T], *, timeout_s: float = READ_TIMEOUT_S) -> T:
         """See `Database.read`."""
         return await self._run(self._reading, work, timeout_s)
+
+    def listen(self, signal: str, callback: Callable[[], None]) -> None:
+        """See `Database.listen`."""
+        self._listeners.setdefault(signal, []).append(callback)
 
     async def ping(self, *, timeout_s: float = READ_TIMEOUT_S) -> None:
         """See `Database.ping`."""
@@ -80,7 +91,7 @@ class PostgresDatabase:
 
     async def _try_often(self, engine: AsyncEngine, work: Callable[[Tx], T]) -> T:
         for turn in range(TRIES):
-            attempt = _Attempt(engine, self._read_now)
+            attempt = _Attempt(engine, self._make_tx)
             try:
                 return await attempt.run(work)
             except Exception as error:
@@ -95,9 +106,9 @@ class PostgresDatabase:
 class _Attempt:
     """One transaction around one work, and how far it came."""
 
-    def __init__(self, engine: AsyncEngine, read_now: Callable[[Connection], int]) -> None:
+    def __init__(self, engine: AsyncEngine, make_tx: Callable[[Connection], Tx]) -> None:
         self._engine = engine
-        self._read_now = read_now
+        self._make_tx = make_tx
         self.committing = False
 
     async def run(self, work: Callable[[Tx], T]) -> T:
@@ -118,7 +129,7 @@ class _Attempt:
         return ours or error
 
     def _run_work(self, connection: Connection, work: Callable[[Tx], T]) -> tuple[Tx, T]:
-        tx = Tx(connection, "postgresql", self._read_now)
+        tx = self._make_tx(connection)
         return tx, run_work(work, tx)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from kit.clock import Clock, SystemClock
 from kit.db.lanes import Lane
-from kit.db.port import READ_TIMEOUT_S, WRITE_TIMEOUT_S, T, Tx
+from kit.db.port import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Dialect, Listeners, T, Tx
 
 READERS: Final = 3  # SQLite reads release the interpreter lock only in part; more threads gain nothing.
 WRITE_BATCH_MAX: Final = 256  # Callers in one commit: bounds how long the first of them waits for the last.
@@ -32,11 +32,13 @@ class SqliteDatabase:
 
     def __init__(self, url: URL, *, clock: Clock | None = None) -> None:
         """Open nothing yet; threads and connections appear with the first work."""
+        self._listeners: Listeners = {}
         read_now = _clock_reader(clock or SystemClock())
         self._writer = Lane(
             name="sqlite-writer",
             connect=_engine(url, begin="BEGIN IMMEDIATE", query_only=False).connect,
             read_now=read_now,
+            listeners=self._listeners,
             threads=1,
             batch_max=WRITE_BATCH_MAX,
             queue_max=QUEUE_MAX,
@@ -46,11 +48,17 @@ class SqliteDatabase:
             name="sqlite-reader",
             connect=_engine(url, begin="BEGIN", query_only=True).connect,
             read_now=read_now,
+            listeners=self._listeners,
             threads=READERS,
             batch_max=READ_BATCH_MAX,
             queue_max=QUEUE_MAX,
             savepoints=False,
         )
+
+    @property
+    def dialect(self) -> Dialect:
+        """See `Database.dialect`."""
+        return "sqlite"
 
     async def write(self, work: Callable[[Tx], T], *, timeout_s: float = WRITE_TIMEOUT_S) -> T:
         """See `Database.write`."""
@@ -59,6 +67,10 @@ class SqliteDatabase:
     async def read(self, work: Callable[[Tx], T], *, timeout_s: float = READ_TIMEOUT_S) -> T:
         """See `Database.read`."""
         return await self._readers.run(work, timeout_s=timeout_s)
+
+    def listen(self, signal: str, callback: Callable[[], None]) -> None:
+        """See `Database.listen`."""
+        self._listeners.setdefault(signal, []).append(callback)
 
     async def ping(self, *, timeout_s: float = READ_TIMEOUT_S) -> None:
         """See `Database.ping`."""
