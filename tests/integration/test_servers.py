@@ -9,7 +9,6 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import nats
@@ -248,13 +247,8 @@ def closed_tools(tmp_path: Path) -> Path:
     """A `.tools` with Postgres in a folder that only its owner may enter."""
     closed = tmp_path / "closed"
     closed.mkdir()
-    source = binaries.find(binaries.POSTGRES).parents[3]
-
-    def link(old: str, new: str) -> Any:
-        os.link(old, new)
-        return new
-
-    shutil.copytree(source, closed / source.name, copy_function=link, symlinks=True)
+    wheels = binaries.find(binaries.POSTGRES).parents[3]
+    shutil.copytree(wheels, closed / wheels.name, symlinks=True, ignore=shutil.ignore_patterns("pginstall"))
     closed.chmod(0o700)
     return closed
 
