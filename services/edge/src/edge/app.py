@@ -1,0 +1,114 @@
+"""The ASGI application: routes of every contract, health, and what happens around each request."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from kit.errors import AppError, BodyTooLarge, ErrorReason, NotFound
+from kit.logging import get_logger
+from kit.logging import request_id as current_request_id
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.answers import open_error
+from edge.backend import Backend
+from edge.config import UPLOAD_BODY_BYTES_MAX, EdgeSettings
+from edge.open.routes import PREFIX as OPEN_PREFIX
+from edge.open.routes import OpenContract
+from edge.replies import json_reply
+
+log = get_logger(__name__)
+
+REQUEST_ID_HEADER: Final = "x-request-id"
+
+
+def build_app(settings: EdgeSettings, backend: Backend) -> ASGIApp:
+    """Return the whole HTTP surface."""
+
+    async def healthz(request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def readyz(request: Request) -> Response:
+        ready = await backend.ready()
+        return PlainTextResponse("ready" if ready else "not ready", status_code=200 if ready else 503)
+
+    app = Starlette(
+        routes=[
+            Route("/healthz", healthz, methods=["GET"]),
+            Route("/readyz", readyz, methods=["GET"]),
+            *OpenContract(backend, public_url=settings.public_url).routes(),
+        ],
+        exception_handlers={HTTPException: _http_exception, BodyTooLarge: _body_too_large},
+    )
+    app.router.redirect_slashes = False
+    return Shell(app)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    """What the router refuses itself: unknown paths and methods, in the words of the path's contract."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404 and request.url.path.startswith(f"{OPEN_PREFIX}/"):
+        return open_error(NotFound())
+    words = {404: "Not found.", 405: "Method not allowed."}
+    message = words.get(error.status_code, "The request cannot be processed.")
+    return json_reply({"error": message}, status=error.status_code, headers=error.headers)
+
+
+async def _body_too_large(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BodyTooLarge)
+    return open_error(error)
+
+
+class Shell:
+    """Around every request: an id, a body limit, one log event, and a neutral answer to what nobody foresaw."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{secrets.token_hex(8)}"
+        token = current_request_id.set(request_id)
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, _bounded(receive), send_with_id)
+        except Exception as error:
+            incident_id = f"inc_{secrets.token_hex(8)}"
+            log.error("http_request_failed", path=scope["path"], incident_id=incident_id, exc_info=error)
+            if started:
+                raise
+            answer = open_error(AppError.of(ErrorReason.INTERNAL, metadata={"incident_id": incident_id}))
+            await answer(scope, receive, send_with_id)
+        finally:
+            current_request_id.reset(token)
+
+
+def _bounded(receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """Count the body, so that no endpoint can forget to; endpoints have their own, smaller limits."""
+    taken = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        if message["type"] == "http.request":
+            taken += len(message.get("body", b""))
+            if taken > UPLOAD_BODY_BYTES_MAX:
+                raise BodyTooLarge(f"The request body is larger than {UPLOAD_BODY_BYTES_MAX} bytes.")
+        return message
+
+    return receive_bounded

@@ -1,0 +1,96 @@
+"""Request bodies: bounded, strict, and refused with the name of what is wrong."""
+
+from typing import Any, Final
+
+import orjson
+from kit.errors import BodyTooLarge, InvalidArgument
+from starlette.requests import Request
+
+from edge.config import JSON_BODY_BYTES_MAX
+
+JSON_TYPES: Final = ("application/json",)
+
+
+async def read_bytes(request: Request, limit: int) -> bytes:
+    """Return the body. Raises BodyTooLarge as soon as more than `limit` bytes are announced or come."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
+    return bytes(body)
+
+
+async def read_json_object(request: Request, limit: int = JSON_BODY_BYTES_MAX) -> dict[str, Any]:
+    """Return the body as a JSON object.
+
+    orjson refuses NaN, infinities, numbers beyond a double, lone surrogates and more than 1,024 levels on its own.
+    """
+    body = await read_bytes(request, limit)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument(f"The request body is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidArgument("The request body must be a JSON object.")
+    if "\x00" in body.decode() or b"\\u0000" in body:
+        raise InvalidArgument("The request body must not contain NUL characters.")
+    return value
+
+
+class Fields:
+    """Takes typed fields out of a JSON object and complains about those nobody took."""
+
+    def __init__(self, values: dict[str, Any], *, prefix: str = "") -> None:
+        self._values = dict(values)
+        self._prefix = prefix
+
+    def name(self, field: str) -> str:
+        return f"{self._prefix}{field}"
+
+    def take(self, field: str) -> Any:
+        """Return the value and remove it; None when it is absent."""
+        return self._values.pop(field, None)
+
+    def take_text(self, field: str, *, chars_max: int, required: bool = False) -> str:
+        """Return a string, empty when absent. Raises InvalidArgument for another type or a longer one."""
+        value = self._values.pop(field, None)
+        if value is None:
+            if required:
+                raise InvalidArgument(f"{self.name(field)} is required.", field=self.name(field))
+            return ""
+        if not isinstance(value, str):
+            raise InvalidArgument(f"{self.name(field)} must be a string.", field=self.name(field))
+        if len(value) > chars_max:
+            raise InvalidArgument(f"{self.name(field)} must be at most {chars_max} characters.", field=self.name(field))
+        return value
+
+    def take_list(self, field: str, kind: type, *, items_max: int) -> list[Any]:
+        """Return a list of `kind`, empty when absent."""
+        value = self._values.pop(field, None)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+            word = "strings" if kind is str else "objects"
+            raise InvalidArgument(f"{self.name(field)} must be a list of {word}.", field=self.name(field))
+        if len(value) > items_max:
+            raise InvalidArgument(f"{self.name(field)} takes at most {items_max} items.", field=self.name(field))
+        return value
+
+    def take_object(self, field: str) -> dict[str, Any]:
+        """Return an object, empty when absent."""
+        value = self._values.pop(field, None)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise InvalidArgument(f"{self.name(field)} must be an object.", field=self.name(field))
+        return value
+
+    def finish(self) -> None:
+        """Raise InvalidArgument naming a field that was not taken."""
+        for field in self._values:
+            shown = self.name(str(field))[:64]
+            raise InvalidArgument(f"{shown} is not a field of this request.", field=shown)

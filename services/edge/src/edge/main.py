@@ -1,0 +1,109 @@
+"""Wiring of the edge: an HTTP server and two channels."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+import uvloop
+from kit import crash
+from kit.identity import IdentitySigner
+from kit.lifecycle import Lifecycle
+from kit.logging import configure, get_logger
+from kit.metrics import MetricsPage
+from kit.rpc import LocalDirectory, connect
+
+from edge.app import build_app
+from edge.backend import Backend
+from edge.config import SHUTDOWN_GRACE_S, EdgeSettings
+
+NAME: Final = "edge"
+STOP_TIMEOUT_S: Final = SHUTDOWN_GRACE_S + 5
+BACKLOG: Final = 2048
+KEEP_ALIVE_S: Final = 75  # Longer than the 60 s that load balancers keep idle connections.
+
+log = get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the process has one owner of signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Edge:
+    """The HTTP edge, ready to start."""
+
+    name = NAME
+
+    def __init__(self, settings: EdgeSettings, *, directory: LocalDirectory | None = None) -> None:
+        """Build everything; nothing runs yet. `directory` serves `local:` targets."""
+        signer = IdentitySigner(NAME, settings.internal_secret)
+        self._settings = settings
+        self._gateway = connect(settings.gateway_target, identity=signer, directory=directory)
+        self._assets = connect(settings.assets_target, identity=signer, directory=directory)
+        self._server = _Server(
+            uvicorn.Config(
+                build_app(settings, Backend.over(self._gateway, self._assets)),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                http="httptools",
+                ws="none",
+                server_header=False,
+                proxy_headers=True,
+                forwarded_allow_ips=settings.forwarded_allow_ips,
+                limit_concurrency=settings.connections_max,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=int(SHUTDOWN_GRACE_S),
+            )
+        )
+        self._socket: socket.socket | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.port = 0  #: Set by `start`.
+
+    async def start(self) -> None:
+        """Bind and serve. Raises OSError when the port is taken."""
+        family = socket.AF_INET6 if ":" in self._settings.http_host else socket.AF_INET
+        self._socket = socket.create_server(
+            (self._settings.http_host, self._settings.http_port), family=family, backlog=BACKLOG
+        )
+        self.port = self._socket.getsockname()[1]
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started:
+            if self._serving.done():
+                await self._serving
+                raise OSError("the HTTP server ended at its start")
+            await asyncio.sleep(0.005)
+        log.info("http_serving", host=self._settings.http_host, port=self.port)
+
+    async def stop(self) -> None:
+        """Refuse new connections, let requests finish within the grace, close the channels."""
+        if self._serving is not None:
+            self._server.should_exit = True
+            await self._serving
+        if self._socket is not None:
+            self._socket.close()
+        await self._gateway.close()
+        await self._assets.close()
+
+
+def main() -> None:
+    """Run the edge as a process of its own until SIGTERM or SIGINT."""
+    settings = EdgeSettings()
+    configure(NAME, level=settings.log_level, format=settings.log_format)
+    crash.check()
+
+    async def run() -> None:
+        life = Lifecycle()
+        metrics = MetricsPage(settings.metrics_listen)
+        edge = Edge(settings)
+        life.add("metrics", start=metrics.start, stop=metrics.stop)
+        life.add(NAME, start=edge.start, stop=edge.stop, stop_timeout_s=STOP_TIMEOUT_S)
+        await life.run_until_signal()
+
+    uvloop.run(run())
