@@ -1,0 +1,1 @@
+"""The nouns of the job orchestrator and their invariants; no I/O, no clock, no random numbers."""

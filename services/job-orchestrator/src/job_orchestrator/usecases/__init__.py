@@ -1,0 +1,1 @@
+"""The verbs of the job orchestrator, one a file."""

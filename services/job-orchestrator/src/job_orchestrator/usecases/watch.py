@@ -1,0 +1,54 @@
+"""Streaming a client's event log as it grows."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Final
+
+from kit.db import Database, Tx
+from kit.errors import JobNotFound
+
+from job_orchestrator.domain.event import JobEvent
+from job_orchestrator.ports import Jobs, Lists, Wakeups
+
+BATCH: Final = 200  # Events in one read: a second's worth of a busy client, a megabyte at most.
+
+
+class WatchJobs:
+    """Follows the event log."""
+
+    def __init__(self, *, db: Database, jobs: Jobs, lists: Lists, wakeups: Wakeups, recheck_s: float) -> None:
+        """`recheck_s`: how often to look for events that another process logged."""
+        self._db = db
+        self._jobs = jobs
+        self._lists = lists
+        self._wakeups = wakeups
+        self._recheck_s = recheck_s
+
+    async def __call__(self, client_id: str, *, after_position: int, job_id: str) -> AsyncIterator[JobEvent]:
+        """Yield every event behind `after_position` (0: those from now on), each once and in order, until the
+        caller leaves or the service stops. Raises JobNotFound for a job that is not the client's.
+        """
+        with self._wakeups.at_client(client_id) as waiter:
+            position = await self._db.read(partial(self._begin, client_id, after_position, job_id))
+            while not self._wakeups.closed:
+                waiter.clear()
+                work = partial(
+                    self._lists.events_of_client,
+                    client_id=client_id,
+                    job_id=job_id,
+                    after_position=position,
+                    limit=BATCH,
+                )
+                events = await self._db.read(work)
+                for event in events:
+                    yield event
+                    position = event.position
+                if len(events) < BATCH:
+                    await waiter.wait(self._recheck_s)
+
+    def _begin(self, client_id: str, after_position: int, job_id: str, tx: Tx) -> int:
+        if job_id:
+            job = self._jobs.find(tx, job_id)
+            if job is None or job.client_id != client_id:
+                raise JobNotFound
+        return after_position or self._lists.last_position(tx, client_id)
