@@ -85,10 +85,13 @@ def host(
     bus: EventBus,
     directory: LocalDirectory | None = None,
     clock: Clock | None = None,
+    background: bool = True,
 ) -> App:
     """Wire a service and add its parts to `life`. With a directory its server is in-process.
 
-    Raises ValueError for settings that cannot work. `package` holds the migrations.
+    `package` holds the migrations. Without `background` the service only answers calls: what an operator's tool wants
+    that works on the databases of a deployment whose own processes may be running. Raises ValueError for settings that
+    cannot work.
     """
     database = open_database(settings.database_url, clock=clock)
     signer = IdentitySigner(name, settings.internal_secret)
@@ -116,7 +119,8 @@ def host(
     app.register(server)
     life.add(f"{name} database", start=prepare, stop=database.close)
     life.add(f"{name} channels", stop=close_channels)
-    life.add(name, start=app.start, stop=app.stop, stop_timeout_s=APP_STOP_TIMEOUT_S)
+    if background:
+        life.add(name, start=app.start, stop=app.stop, stop_timeout_s=APP_STOP_TIMEOUT_S)
     grace_s = settings.drain_wait_s + settings.stop_grace_s
     life.add(f"{name} server", start=server.start, stop=server.stop, stop_timeout_s=grace_s + STOP_SLACK_S)
     return app

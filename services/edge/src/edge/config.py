@@ -1,9 +1,9 @@
 """The edge's settings, from `EDGE_*` (and the house-wide `ATELIER_*`)."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from kit.settings import ServiceSettings
-from pydantic import AliasChoices, Field
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 JSON_BODY_BYTES_MAX: Final = 1024 * 1024  # The largest honest job request is a prompt and sixteen URLs: 50 KB.
@@ -17,7 +17,10 @@ SHUTDOWN_GRACE_S: Final = 10.0  # What requests under way get when the process i
 class EdgeSettings(ServiceSettings):
     """What the HTTP edge must know. `listen` is the gRPC address of other services and has no meaning here."""
 
-    model_config = SettingsConfigDict(env_prefix="EDGE_", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix="EDGE_")
+
+    #: The address partners use is a decision for the deployment.
+    HOUSE_WIDE: ClassVar[frozenset[str]] = ServiceSettings.HOUSE_WIDE | {"public_url"}
 
     # Where HTTP is served. Port 0 takes a free one.
     http_host: str = "127.0.0.1"
@@ -28,7 +31,7 @@ class EdgeSettings(ServiceSettings):
     assets_target: str = "local:asset-store"
 
     # How partners reach us, e.g. https://aigc.example.com; empty means the address of the request.
-    public_url: str = Field("", validation_alias=AliasChoices("EDGE_PUBLIC_URL", "ATELIER_PUBLIC_URL"))
+    public_url: str = ""
 
     # Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, comma separated, or *.
     forwarded_allow_ips: str = "127.0.0.1"

@@ -1,7 +1,7 @@
 """The gateway's settings, from `GATEWAY_*` (and the house-wide `ATELIER_*` and `ZHINIAN_*`)."""
 
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from kit.settings import ServiceSettings
 from pydantic import AliasChoices, Field, SecretStr
@@ -15,6 +15,9 @@ class GatewaySettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", populate_by_name=True)
 
+    #: These are decisions for the deployment, not for this service.
+    HOUSE_WIDE: ClassVar[frozenset[str]] = ServiceSettings.HOUSE_WIDE | {"allow_private_targets", "jwt_secret"}
+
     # The folder with the model catalogue's YAML files.
     catalog_dir: Path = Path("deploy/catalog")
 
@@ -27,10 +30,8 @@ class GatewaySettings(ServiceSettings):
     # credential.
     vault_secret: SecretStr = Field(min_length=VAULT_SECRET_CHARS_MIN)
 
-    # Signs and checks the points contract's tokens (HS256); empty refuses all tokens.
-    jwt_secret: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("GATEWAY_JWT_SECRET", "ATELIER_JWT_SECRET")
-    )
+    # Checks the points contract's tokens (HS256); without it all tokens are refused.
+    jwt_secret: SecretStr | None = None
 
     # API keys of the open contract by client: `partner-a:key-a,partner-b:key-b`. Such a client needs no other set-up.
     zhinian_api_keys: SecretStr = Field(
@@ -43,9 +44,7 @@ class GatewaySettings(ServiceSettings):
     )
 
     # Addresses or CIDRs the wall lets webhooks through to, comma separated.
-    allow_private_targets: str = Field(
-        "", validation_alias=AliasChoices("GATEWAY_ALLOW_PRIVATE_TARGETS", "ATELIER_ALLOW_PRIVATE_TARGETS")
-    )
+    allow_private_targets: str = ""
 
     def configured_keys(self) -> dict[str, str]:
         """`zhinian_api_keys` as key → client id. Raises ValueError for a part that is not `client:key`."""
