@@ -4,6 +4,7 @@ Every call passes `timeout=`; it carries the caller's signed identity and the re
 incoming call has left; and it raises `AppError`, never an error of the transport.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Generator
 from types import TracebackType
@@ -21,6 +22,10 @@ from kit.rpc.metadata import IDENTITY_KEY, REQUEST_ID_KEY, Pairs, new_request_id
 from kit.rpc.status import from_rpc_error
 
 LOCAL_PREFIX: Final = "local:"
+
+CORE_ERROR: Final = "Internal error from Core"  # gRPC's words when a write hits a call that the service has ended.
+STATUS_POLL_S: Final = 0.005
+STATUS_POLLS_MAX: Final = 50  # A quarter of a second; the status is already on its way.
 
 
 def connect(
@@ -56,7 +61,7 @@ class Channel(grpc.aio.Channel):
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return the callable of a method with many requests and one response."""
-        return self._callable(method, self._transport.stream_unary(method, *args, **kwargs), _UnaryCall)
+        return self._callable(method, self._transport.stream_unary(method, *args, **kwargs), _JoinCall)
 
     def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return the callable of a method with many requests and many responses."""
@@ -110,6 +115,9 @@ class _Call:
     def __init__(self, call: Any) -> None:
         self._call = call
 
+    def __del__(self) -> None:
+        self._call.cancel()  # Nobody can hear the answer any more. Does nothing once the call has ended.
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._call, name)
 
@@ -118,14 +126,30 @@ class _Call:
         try:
             await self._call.write(request)
         except AioRpcError as error:
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(await _settled(self._call, error)) from error
 
     async def done_writing(self) -> None:
         """Say that no more requests follow."""
         try:
             await self._call.done_writing()
         except AioRpcError as error:
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(await _settled(self._call, error)) from error
+
+
+async def _settled(call: Any, error: AioRpcError) -> AioRpcError:
+    """Return the status of a call that broke while it was written to.
+
+    When a service ends a call early, gRPC's next write fails with an INTERNAL error of its own, a moment before the
+    service's true status arrives and replaces it.
+    """
+    for _ in range(STATUS_POLLS_MAX):
+        if error.code() is not grpc.StatusCode.INTERNAL or error.details() != CORE_ERROR:
+            break
+        await asyncio.sleep(STATUS_POLL_S)
+        error = AioRpcError(
+            await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
+        )
+    return error
 
 
 class _UnaryCall(_Call):
@@ -138,6 +162,21 @@ class _UnaryCall(_Call):
             return (yield from self._call.__await__())
         except AioRpcError as error:
             raise from_rpc_error(error) from error
+
+
+class _JoinCall(_Call):
+    """A call with many requests and one response: await it."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._result().__await__()
+
+    async def _result(self) -> Any:
+        try:
+            return await self._call
+        except AioRpcError as error:
+            raise from_rpc_error(await _settled(self._call, error)) from error
 
 
 class _StreamCall(_Call):
@@ -153,7 +192,7 @@ class _StreamCall(_Call):
         try:
             return await self._call.read()
         except AioRpcError as error:
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(await _settled(self._call, error)) from error
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         with contextlib.ExitStack() as stack:
@@ -162,4 +201,4 @@ class _StreamCall(_Call):
                 async for response in self._call:
                     yield response
             except AioRpcError as error:
-                raise from_rpc_error(error) from error
+                raise from_rpc_error(await _settled(self._call, error)) from error

@@ -77,7 +77,7 @@ class Pipeline:
             try:
                 call.admit()
                 if request_streaming:
-                    request = _Validated(request, self._validate)
+                    request = self._validated(request)
                 else:
                     self._validate(request)
                 response = await behavior(request, context)
@@ -89,6 +89,8 @@ class Pipeline:
                 call.end("OK")
                 return response
             finally:
+                if request_streaming:
+                    await _close(request)
                 call.forget()
 
         return serve
@@ -99,7 +101,7 @@ class Pipeline:
             try:
                 call.admit()
                 if request_streaming:
-                    request = _Validated(request, self._validate)
+                    request = self._validated(request)
                 else:
                     self._validate(request)
                 responses = behavior(request, context)
@@ -114,9 +116,17 @@ class Pipeline:
             else:
                 call.end("OK")
             finally:
+                if request_streaming:
+                    await _close(request)
                 call.forget()
 
         return serve
+
+    async def _validated(self, requests: Any) -> AsyncIterator[Any]:
+        async with contextlib.aclosing(aiter(requests)) as stream:
+            async for request in stream:
+                self._validate(request)
+                yield request
 
     def _validate(self, message: Any) -> None:
         violations = self._validator.collect_violations(message, fail_fast=True)
@@ -212,20 +222,10 @@ class _Call:
         self._pipeline._tasks.discard(self._task)
 
 
-class _Validated:
-    """A stream of requests, each one checked before the handler sees it."""
-
-    def __init__(self, messages: AsyncIterator[Any], validate: Callable[[Any], None]) -> None:
-        self._messages = aiter(messages)
-        self._validate = validate
-
-    def __aiter__(self) -> "_Validated":
-        return self
-
-    async def __anext__(self) -> Any:
-        message = await anext(self._messages)
-        self._validate(message)
-        return message
+async def _close(requests: Any) -> None:
+    """End the reading of requests in this task, when the handler left some; otherwise the garbage collector would."""
+    with contextlib.suppress(RuntimeError):  # A task that the handler forgot is reading still.
+        await requests.aclose()
 
 
 async def _nothing_built(_: Any, __: Context) -> Any:
