@@ -4,18 +4,15 @@ import asyncio
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from atelier.assets.v1.asset_service_pb2_grpc import add_AssetServiceServicer_to_server
-from kit.clock import Clock, SystemClock
-from kit.db import Database
-from kit.events import EventBus, OutboxRelay
+from kit.events import OutboxRelay
 from kit.ids import new_id
-from kit.rpc import AnyServer, Channel
+from kit.rpc import AnyServer
+from kit.service import Resources
 from kit.tickets import TicketSigner
 from kit.web import Resolver, WallPolicy
 
@@ -42,30 +39,21 @@ from asset_store.web import WalledWeb
 NAME: Final = "asset-store"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What the asset store is given; whoever opened it closes it."""
-
-    database: Database
-    bus: EventBus
-    connect: Callable[[str], Channel]
-    clock: Clock = field(default_factory=SystemClock)
-    resolver: Resolver | None = None  #: The system's, unless a test brings its own.
-
-
 class AssetStore:
     """The asset store, ready to be put on a server."""
 
     name = NAME
 
-    def __init__(self, settings: AssetStoreSettings, resources: Resources) -> None:
-        """Build everything; nothing runs yet. Raises ValueError for settings that cannot work."""
+    def __init__(self, settings: AssetStoreSettings, resources: Resources, *, resolver: Resolver | None = None) -> None:
+        """Build everything; nothing runs yet. Raises ValueError for settings that cannot work.
+
+        `resolver` is the system's unless a test brings its own.
+        """
         self._settings = settings
-        self._database = resources.database
         self._blobs = _blobs(settings)
         self._spool = FolderSpool(_spool_folder(settings))
         self._inspector = PictureInspector(processes=settings.decoders)
-        self._web = WalledWeb(_wall(settings), resolver=resources.resolver)
+        self._web = WalledWeb(_wall(settings), resolver=resolver)
         records, upkeep = SqlAssetRecords(resources.database), SqlUpkeep(resources.database)
         links = SqlLinkRecords(resources.database)
         tickets = TicketSigner(settings.internal_secret)
@@ -109,11 +97,6 @@ class AssetStore:
     def register(self, server: AnyServer) -> None:
         """Put the servicer on a server."""
         server.add(add_AssetServiceServicer_to_server, self._servicer)
-
-    async def ready(self) -> bool:
-        """Whether the database answers; raises where it does not."""
-        await self._database.ping()
-        return True
 
     async def start(self) -> None:
         """Check the store, begin to sweep, warm a decoder. Raises DependencyUnavailable when bytes cannot be kept."""

@@ -15,9 +15,9 @@ _ORIGINS: Final = {
 _FROM_ORIGINS: Final = {number: origin for origin, number in _ORIGINS.items()}
 
 
-def to_origin(number: int) -> Origin | None:
+def to_origin(origin: asset_pb2.AssetOrigin) -> Origin | None:
     """The origin a filter asks for; None for any."""
-    return _FROM_ORIGINS.get(asset_pb2.AssetOrigin(number))
+    return _FROM_ORIGINS.get(origin)
 
 
 def to_ms(moment: Timestamp) -> int:
