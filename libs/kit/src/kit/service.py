@@ -42,14 +42,21 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 class Resources:
     """What a service is given; whoever opened it closes it."""
 
-    database: Database
     bus: EventBus
     connect: Callable[[str], Channel]  #: `dns:///host:port` or `local:<service>` → a channel for generated stubs.
     clock: Clock = field(default_factory=SystemClock)
+    opened_database: Database | None = None  #: None for a service that keeps nothing.
+
+    @property
+    def database(self) -> Database:
+        """The service's own database. Only for services whose settings name one."""
+        if self.opened_database is None:
+            raise ValueError("database_url is not set")
+        return self.opened_database
 
 
 class App(Protocol):
-    """A service, wired."""
+    """A service, wired. One with long polls or streams also has `async drain()`: let them end, the stop begins."""
 
     def register(self, server: AnyServer) -> None:
         """Put the servicers on a server."""
@@ -93,7 +100,7 @@ def host(
     that works on the databases of a deployment whose own processes may be running. Raises ValueError for settings that
     cannot work.
     """
-    database = open_database(settings.database_url, clock=clock)
+    database = open_database(settings.database_url, clock=clock) if settings.database_url else None
     signer = IdentitySigner(name, settings.internal_secret)
     channels: list[Channel] = []
 
@@ -103,26 +110,37 @@ def host(
         return channel
 
     async def prepare() -> None:
-        await asyncio.to_thread(migrate, settings.database_url, package)
-        await database.ping()
+        if database is not None:
+            await asyncio.to_thread(migrate, settings.database_url, package)
+            await database.ping()
 
     async def ready() -> bool:
-        await database.ping()
+        if database is not None:
+            await database.ping()
         return bus.ready
+
+    async def close_database() -> None:
+        if database is not None:
+            await database.close()
 
     async def close_channels() -> None:
         for channel in channels:
             await channel.close()
 
-    app = build(settings, Resources(database=database, bus=bus, connect=connect_to, clock=clock or SystemClock()))
+    app = build(
+        settings, Resources(opened_database=database, bus=bus, connect=connect_to, clock=clock or SystemClock())
+    )
     server = open_server(name, settings, ready=ready, directory=directory)
     app.register(server)
-    life.add(f"{name} database", start=prepare, stop=database.close)
+    life.add(f"{name} database", start=prepare, stop=close_database)
     life.add(f"{name} channels", stop=close_channels)
     if background:
         life.add(name, start=app.start, stop=app.stop, stop_timeout_s=APP_STOP_TIMEOUT_S)
     grace_s = settings.drain_wait_s + settings.stop_grace_s
     life.add(f"{name} server", start=server.start, stop=server.stop, stop_timeout_s=grace_s + STOP_SLACK_S)
+    drain = getattr(app, "drain", None)
+    if drain is not None:  # Added last, so it stops first: the server need not wait for long polls and streams.
+        life.add(f"{name} drain", stop=drain)
     return app
 
 
