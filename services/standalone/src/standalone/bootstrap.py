@@ -1,19 +1,20 @@
 """The bootstrap file: the operator's first clients, their credentials and grants, applied at every start without harm."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
 from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
 from atelier.common.v1 import money_pb2
 from atelier.gateway.v1 import client_admin_service_pb2 as admin_pb2
 from atelier.gateway.v1 import client_admin_service_pb2_grpc as admin_grpc
 from atelier.gateway.v1 import client_pb2
+from atelier.jobs.v1 import job_admin_service_pb2_grpc as job_admin_grpc
+from kit import identity
 from kit.errors import RequestIdReused
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 CALL_TIMEOUT_S: Final = 10.0
 UNITS: Final = {"points": money_pb2.UNIT_POINTS, "count": money_pb2.UNIT_COUNT, "fen": money_pb2.UNIT_FEN}
@@ -70,13 +71,12 @@ class OperatorStubs:
 
     clients: admin_grpc.ClientAdminServiceAsyncStub
     wallets: wallet_grpc.WalletServiceAsyncStub
+    jobs: job_admin_grpc.JobAdminServiceAsyncStub
 
-
-@dataclass(kw_only=True)
-class Applied:
-    """What a bootstrap changed."""
-
-    created: list[str] = field(default_factory=list)
+    async def balance_of(self, client_id: str, *, timeout_s: float) -> wallet_pb2.GetBalanceResponse:
+        """What a client can spend."""
+        with identity.acting_as(client_id):
+            return await self.wallets.GetBalance(wallet_pb2.GetBalanceRequest(), timeout=timeout_s)
 
 
 def read(path: Path) -> Bootstrap:
@@ -91,15 +91,18 @@ def read(path: Path) -> Bootstrap:
         raise BootstrapInvalid("\n".join(lines)) from error
 
 
-async def apply(bootstrap: Bootstrap, stubs: OperatorStubs) -> Applied:
-    """Make the clients as the file says. Grants are given once for each client and unit, however often this runs."""
-    applied = Applied()
+async def apply(bootstrap: Bootstrap, stubs: OperatorStubs) -> list[str]:
+    """Make the clients as the file says and return the ids of those that are new.
+
+    Grants are given once for each client and unit, however often this runs.
+    """
+    created = []
     for client in bootstrap.clients:
         answer = await stubs.clients.PutClient(
             admin_pb2.PutClientRequest(client=_client(client)), timeout=CALL_TIMEOUT_S
         )
         if answer.created:
-            applied.created.append(client.id)
+            created.append(client.id)
         for credential in _credentials(client):
             await stubs.clients.AddCredential(credential, timeout=CALL_TIMEOUT_S)
         for unit, value in client.grants.items():
@@ -111,7 +114,7 @@ async def apply(bootstrap: Bootstrap, stubs: OperatorStubs) -> Applied:
                     note="bootstrap",
                 )
                 await _grant_once(stubs, grant)
-    return applied
+    return created
 
 
 async def _grant_once(stubs: OperatorStubs, grant: wallet_pb2.GrantRequest) -> None:
@@ -135,9 +138,7 @@ def _client(client: BootstrapClient) -> client_pb2.Client:
 
 def _credentials(client: BootstrapClient) -> list[admin_pb2.AddCredentialRequest]:
     found = [
-        admin_pb2.AddCredentialRequest(
-            client_id=client.id, kind=client_pb2.CREDENTIAL_KIND_API_KEY, secret=key
-        )
+        admin_pb2.AddCredentialRequest(client_id=client.id, kind=client_pb2.CREDENTIAL_KIND_API_KEY, secret=key)
         for key in client.api_keys
     ]
     if client.user_key:

@@ -1,0 +1,168 @@
+"""The operator's commands: call, print, say whether it went well."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
+from atelier.common.v1 import money_pb2
+from atelier.gateway.v1 import client_admin_service_pb2 as admin_pb2
+from atelier.gateway.v1 import client_pb2
+from atelier.jobs.v1 import attempt_pb2, job_pb2
+from atelier.jobs.v1 import job_admin_service_pb2 as jobs_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+from kit.ids import new_id
+from rich.console import Console
+from rich.table import Table
+
+from standalone.bootstrap import CALL_TIMEOUT_S, UNITS
+from standalone.operator import stubs
+from standalone.place import Place
+
+UNIT_NAMES: Final = {unit: name for name, unit in UNITS.items()}
+STATES: Final = {
+    name.removeprefix("JOB_STATE_").lower(): number for name, number in job_pb2.JobState.items() if number != 0
+}
+VERIFY_TIMEOUT_S: Final = 600.0  # Every posting is read once.
+CLIENTS_PAGE: Final = 1000
+
+_out = Console()
+
+
+async def list_clients(place: Place) -> None:
+    async with stubs(place) as operator:
+        answer = await operator.clients.ListClients(
+            admin_pb2.ListClientsRequest(page_size=CLIENTS_PAGE), timeout=CALL_TIMEOUT_S
+        )
+    rows = [
+        (client.id, "disabled" if client.disabled else "enabled", client.user_id, _time(client.create_time))
+        for client in answer.clients
+    ]
+    _print(("client", "state", "user id", "made"), rows)
+
+
+async def add_client(place: Place, client_id: str, *, user_id: str) -> None:
+    async with stubs(place) as operator:
+        await operator.clients.PutClient(
+            admin_pb2.PutClientRequest(client=client_pb2.Client(id=client_id, user_id=user_id)), timeout=CALL_TIMEOUT_S
+        )
+        made = await operator.clients.AddCredential(
+            admin_pb2.AddCredentialRequest(client_id=client_id, kind=client_pb2.CREDENTIAL_KIND_API_KEY),
+            timeout=CALL_TIMEOUT_S,
+        )
+    _out.print(f"{client_id}: API key {made.secret}", soft_wrap=True, highlight=False)
+    _out.print("It is shown this once.")
+
+
+async def set_disabled(place: Place, client_id: str, *, disabled: bool) -> None:
+    async with stubs(place) as operator:
+        answer = await operator.clients.GetClient(
+            admin_pb2.GetClientRequest(client_id=client_id), timeout=CALL_TIMEOUT_S
+        )
+        client = client_pb2.Client()
+        client.CopyFrom(answer.client)
+        client.disabled = disabled
+        await operator.clients.PutClient(admin_pb2.PutClientRequest(client=client), timeout=CALL_TIMEOUT_S)
+    _out.print(f"{client_id}: {'disabled' if disabled else 'enabled'}")
+
+
+async def grant(place: Place, client_id: str, amount: int, *, unit: str, grant_id: str, note: str) -> None:
+    async with stubs(place) as operator:
+        await operator.clients.GetClient(admin_pb2.GetClientRequest(client_id=client_id), timeout=CALL_TIMEOUT_S)
+        answer = await operator.wallets.Grant(
+            wallet_pb2.GrantRequest(
+                grant_id=grant_id or new_id("grant"),
+                client_id=client_id,
+                amount=money_pb2.Amount(unit=_unit(unit), value=amount),
+                note=note,
+            ),
+            timeout=CALL_TIMEOUT_S,
+        )
+    done = "had been granted before" if answer.reused else "granted"
+    _out.print(f"{client_id}: {amount} {unit} {done}; {answer.balance.available} available")
+
+
+async def balance(place: Place, client_id: str) -> None:
+    async with stubs(place) as operator:
+        await operator.clients.GetClient(admin_pb2.GetClientRequest(client_id=client_id), timeout=CALL_TIMEOUT_S)
+        answer = await operator.balance_of(client_id, timeout_s=CALL_TIMEOUT_S)
+    rows = [(UNIT_NAMES[line.unit], str(line.available), str(line.held), str(line.spent)) for line in answer.balances]
+    _print(("unit", "available", "held", "spent"), rows)
+
+
+async def statement(place: Place, client_id: str, *, limit: int) -> None:
+    async with stubs(place) as operator:
+        answer = await operator.wallets.ListEntries(
+            wallet_pb2.ListEntriesRequest(client_id=client_id, page_size=limit), timeout=CALL_TIMEOUT_S
+        )
+    rows = [
+        (_time(entry.time), entry.kind, entry.account, f"{entry.delta:+}", UNIT_NAMES[entry.unit], entry.job_id)
+        for entry in answer.entries
+    ]
+    _print(("time", "kind", "account", "change", "unit", "job"), rows)
+
+
+async def list_jobs(place: Place, *, client_id: str, state: str, limit: int) -> None:
+    if state and state not in STATES:
+        raise ValueError(f"state must be one of {', '.join(STATES)}")
+    async with stubs(place) as operator:
+        answer = await operator.jobs.ListAllJobs(
+            jobs_pb2.ListAllJobsRequest(client_id=client_id, states=[STATES[state]] if state else [], page_size=limit),
+            timeout=CALL_TIMEOUT_S,
+        )
+    names = {number: name for name, number in STATES.items()}
+    rows = [
+        (job.id, job.client_id, job.model, names[job.state], f"{job.progress} %", _time(job.create_time))
+        for job in answer.jobs
+    ]
+    _print(("job", "client", "model", "state", "progress", "accepted"), rows)
+
+
+async def show_job(place: Place, job_id: str) -> None:
+    async with stubs(place) as operator:
+        answer = await operator.jobs.InspectJob(jobs_pb2.InspectJobRequest(job_id=job_id), timeout=CALL_TIMEOUT_S)
+    _out.print(str(answer.job).rstrip(), highlight=False)
+    rows = [
+        (
+            attempt.id,
+            attempt.provider,
+            attempt_pb2.AttemptState.Name(attempt.state).removeprefix("ATTEMPT_STATE_").lower(),
+            attempt_pb2.AttemptOutcome.Name(attempt.outcome).removeprefix("ATTEMPT_OUTCOME_").lower(),
+            _time(attempt.begin_time),
+        )
+        for attempt in answer.attempts
+    ]
+    _print(("attempt", "provider", "state", "outcome", "begun"), rows)
+
+
+async def verify_ledger(place: Place) -> bool:
+    """Print the proof or the faults; return whether the books are proven."""
+    async with stubs(place) as operator:
+        proof = await operator.wallets.VerifyLedger(wallet_pb2.VerifyLedgerRequest(), timeout=VERIFY_TIMEOUT_S)
+    for fault in proof.faults:
+        _out.print(f"{fault.rule}: {fault.subject}: {fault.detail}", highlight=False, soft_wrap=True)
+    verdict = f"{len(proof.faults)} faults" if proof.faults else "the books are proven"
+    _out.print(
+        f"{verdict}: {proof.transactions} transactions, {proof.postings} postings, {proof.accounts} accounts, "
+        f"{proof.holds_open} open holds",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return not proof.faults
+
+
+def _unit(name: str) -> "money_pb2.Unit":
+    if name not in UNITS:
+        raise ValueError(f"unit must be one of {', '.join(UNITS)}")
+    return UNITS[name]
+
+
+def _time(moment: Timestamp) -> str:
+    return datetime.fromtimestamp(moment.seconds, tz=UTC).strftime("%Y-%m-%d %H:%M:%S") if moment.seconds else ""
+
+
+def _print(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    _out.print(table)
