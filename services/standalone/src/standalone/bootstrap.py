@@ -1,4 +1,4 @@
-"""The bootstrap file: the operator's first clients, their credentials and grants, applied at every start without harm."""
+"""The bootstrap file: the operator's first clients, credentials and grants, applied at every start without harm."""
 
 from dataclasses import dataclass
 from pathlib import Path

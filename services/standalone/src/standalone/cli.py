@@ -130,6 +130,7 @@ def credits_grant(
     client_id: str,
     amount: Annotated[int, typer.Argument(min=1)],
     unit: Annotated[str, typer.Argument(help="points, count or fen")] = "points",
+    *,
     grant_id: Annotated[str, typer.Option(help="The same id never grants twice; made up when empty.")] = "",
     note: str = "",
     data_dir: DataDir = DATA_DIR,

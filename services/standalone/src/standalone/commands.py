@@ -20,8 +20,10 @@ from standalone.operator import stubs
 from standalone.place import Place
 
 UNIT_NAMES: Final = {unit: name for name, unit in UNITS.items()}
-STATES: Final = {
-    name.removeprefix("JOB_STATE_").lower(): number for name, number in job_pb2.JobState.items() if number != 0
+STATES: Final[dict[str, job_pb2.JobState]] = {
+    name.removeprefix("JOB_STATE_").lower(): job_pb2.JobState.Value(name)
+    for name, number in job_pb2.JobState.items()
+    if number != 0
 }
 VERIFY_TIMEOUT_S: Final = 600.0  # Every posting is read once.
 CLIENTS_PAGE: Final = 1000
