@@ -1,5 +1,7 @@
 """The edge's way to the gateway and the asset store: stubs, deadlines, and the caller's credential as metadata."""
 
+from __future__ import annotations  # Async stubs exist for type checkers only.
+
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +30,7 @@ class Backend:
     assets: assets_grpc.AssetServiceAsyncStub
 
     @staticmethod
-    def over(gateway: Channel, assets: Channel) -> "Backend":
+    def over(gateway: Channel, assets: Channel) -> Backend:
         return Backend(
             gateway=gateway_grpc.GatewayServiceStub(gateway),
             assets=assets_grpc.AssetServiceStub(assets),

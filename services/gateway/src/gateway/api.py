@@ -1,5 +1,7 @@
 """The front door's servicer: proves who calls, then translates and passes on. Decisions live in the use-cases."""
 
+from __future__ import annotations  # Async stubs exist for type checkers only.
+
 from collections.abc import AsyncIterator
 from typing import Any
 

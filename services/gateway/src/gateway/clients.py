@@ -1,5 +1,7 @@
 """The gateway's ways to the other services and to partners' webhooks: adapters of the use-cases' ports."""
 
+from __future__ import annotations  # Async stubs exist for type checkers only.
+
 from collections.abc import Mapping
 from typing import Final
 

@@ -1,5 +1,7 @@
 """Hears of finished jobs and queues the partners' webhooks."""
 
+from __future__ import annotations  # Async stubs exist for type checkers only.
+
 from typing import Any, Final
 
 from atelier.events.v1 import job_events_pb2

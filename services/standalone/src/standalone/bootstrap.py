@@ -1,5 +1,7 @@
 """The bootstrap file: the operator's first clients, credentials and grants, applied at every start without harm."""
 
+from __future__ import annotations  # Async stubs exist for type checkers only.
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
