@@ -158,9 +158,9 @@ class House:
     def bare_stub(self, to: str) -> Any:
         return self.echo.grpc.EchoServiceStub(self.bare_channel(to))
 
-    def identified(self, client_id: str | None = None, **more: str) -> tuple[tuple[str, str], ...]:
+    def identified(self, client: str | None = None, **more: str) -> tuple[tuple[str, str], ...]:
         """Return the metadata a bare stub needs to get in."""
-        token = IdentitySigner("tester", SECRET).token(client_id)
+        token = IdentitySigner("tester", SECRET).token(client)
         return (("atelier-identity", token), *((name.replace("_", "-"), value) for name, value in more.items()))
 
     async def close(self) -> None:

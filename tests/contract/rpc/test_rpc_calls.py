@@ -296,11 +296,12 @@ class TestCancellation:
     ) -> None:
         behavior = await house.serve("echo")
         lines: list[str] = []
+        received = asyncio.Event()
 
         async def join(requests: Any, context: Any) -> Any:
             try:
                 async for _ in requests:
-                    pass
+                    received.set()
             except asyncio.CancelledError:
                 lines.append("cancelled")
                 raise
@@ -311,6 +312,7 @@ class TestCancellation:
 
         async def broken() -> Any:
             yield echo.pb2.EchoRequest(text="half")
+            await received.wait()
             raise OSError("the disk")
 
         with pytest.raises(asyncio.CancelledError):

@@ -4,7 +4,6 @@ Every call passes `timeout=`; it carries the caller's signed identity and the re
 incoming call has left; and it raises `AppError`, never an error of the transport.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Generator
 from types import TracebackType
@@ -20,12 +19,9 @@ from kit.rpc import deadline, limits
 from kit.rpc.local import LocalChannel, LocalDirectory
 from kit.rpc.metadata import IDENTITY_KEY, REQUEST_ID_KEY, Pairs, new_request_id
 from kit.rpc.status import from_rpc_error
+from kit.rpc.true_status import TrueStatus
 
 LOCAL_PREFIX: Final = "local:"
-
-CORE_ERROR: Final = "Internal error from Core"  # gRPC's words when a write hits a call that the service has ended.
-STATUS_POLL_S: Final = 0.005
-STATUS_POLLS_MAX: Final = 50  # A quarter of a second; the status is already on its way.
 
 
 def connect(
@@ -57,7 +53,7 @@ class Channel(grpc.aio.Channel):
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return the callable of a method with one request and many responses."""
-        return self._callable(method, self._transport.unary_stream(method, *args, **kwargs), _StreamCall)
+        return self._callable(method, self._transport.unary_stream(method, *args, **kwargs), _SplitCall)
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return the callable of a method with many requests and one response."""
@@ -65,7 +61,7 @@ class Channel(grpc.aio.Channel):
 
     def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return the callable of a method with many requests and many responses."""
-        return self._callable(method, self._transport.stream_stream(method, *args, **kwargs), _StreamCall)
+        return self._callable(method, self._transport.stream_stream(method, *args, **kwargs), _ChatCall)
 
     async def close(self, grace: float | None = None) -> None:
         """Close the channel; calls still running are cancelled after `grace` seconds. Before the loop ends."""
@@ -121,36 +117,6 @@ class _Call:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._call, name)
 
-    async def write(self, request: Any) -> None:
-        """Send one request of a stream; waits while the service is behind."""
-        try:
-            await self._call.write(request)
-        except AioRpcError as error:
-            raise from_rpc_error(await _settled(self._call, error)) from error
-
-    async def done_writing(self) -> None:
-        """Say that no more requests follow."""
-        try:
-            await self._call.done_writing()
-        except AioRpcError as error:
-            raise from_rpc_error(await _settled(self._call, error)) from error
-
-
-async def _settled(call: Any, error: AioRpcError) -> AioRpcError:
-    """Return the status of a call that broke while it was written to.
-
-    When a service ends a call early, gRPC's next write fails with an INTERNAL error of its own, a moment before the
-    service's true status arrives and replaces it.
-    """
-    for _ in range(STATUS_POLLS_MAX):
-        if error.code() is not grpc.StatusCode.INTERNAL or error.details() != CORE_ERROR:
-            break
-        await asyncio.sleep(STATUS_POLL_S)
-        error = AioRpcError(
-            await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
-        )
-    return error
-
 
 class _UnaryCall(_Call):
     """A call with one response: await it."""
@@ -164,7 +130,31 @@ class _UnaryCall(_Call):
             raise from_rpc_error(error) from error
 
 
-class _JoinCall(_Call):
+class _WritingCall(_Call):
+    """A call with many requests."""
+
+    __slots__ = ("_true_status",)
+
+    def __init__(self, call: Any) -> None:
+        super().__init__(call)
+        self._true_status = TrueStatus(call)
+
+    async def write(self, request: Any) -> None:
+        """Send one request of a stream; waits while the service is behind."""
+        try:
+            await self._call.write(request)
+        except AioRpcError as error:
+            raise from_rpc_error(await self._true_status.behind(error)) from error
+
+    async def done_writing(self) -> None:
+        """Say that no more requests follow."""
+        try:
+            await self._call.done_writing()
+        except AioRpcError as error:
+            raise from_rpc_error(await self._true_status.behind(error)) from error
+
+
+class _JoinCall(_WritingCall):
     """A call with many requests and one response: await it."""
 
     __slots__ = ()
@@ -176,10 +166,10 @@ class _JoinCall(_Call):
         try:
             return await self._call
         except AioRpcError as error:
-            raise from_rpc_error(await _settled(self._call, error)) from error
+            raise from_rpc_error(await self._true_status.behind(error)) from error
 
 
-class _StreamCall(_Call):
+class _SplitCall(_Call):
     """A call with many responses: iterate over it, or read one by one until `grpc.aio.EOF`.
 
     Leaving the iteration early cancels the call.
@@ -192,7 +182,7 @@ class _StreamCall(_Call):
         try:
             return await self._call.read()
         except AioRpcError as error:
-            raise from_rpc_error(await _settled(self._call, error)) from error
+            raise from_rpc_error(error) from error
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         with contextlib.ExitStack() as stack:
@@ -201,4 +191,26 @@ class _StreamCall(_Call):
                 async for response in self._call:
                     yield response
             except AioRpcError as error:
-                raise from_rpc_error(await _settled(self._call, error)) from error
+                raise from_rpc_error(error) from error
+
+
+class _ChatCall(_WritingCall):
+    """A call with many requests and many responses; reads like a `_SplitCall`."""
+
+    __slots__ = ()
+
+    async def read(self) -> Any:
+        """Return the next response, or `grpc.aio.EOF` after the last."""
+        try:
+            return await self._call.read()
+        except AioRpcError as error:
+            raise from_rpc_error(await self._true_status.behind(error)) from error
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._call.cancel)
+            try:
+                async for response in self._call:
+                    yield response
+            except AioRpcError as error:
+                raise from_rpc_error(await self._true_status.behind(error)) from error

@@ -34,6 +34,11 @@ READY_TIMEOUT_S: Final = 3.0  # A dependency that takes longer to say "here" is 
 HANDLERS_END_S: Final = 5.0  # What handlers' `finally` blocks get after the grace is over.
 
 
+# When a client cancels while it sends, gRPC first ends the handler's request stream as if all had been sent and cancels
+# the handler a moment later. The stream's end is held back this long, so that half an upload never passes for a whole.
+REQUESTS_END_S: Final = 0.005
+
+
 def server_options() -> Options:
     """Return the options of a real server."""
     return [

@@ -40,9 +40,11 @@ log = kit_logging.get_logger(__name__)
 class Pipeline:
     """Wraps the handlers of one service, and knows the tasks that run them."""
 
-    def __init__(self, service: str, verifier: IdentityVerifier) -> None:
+    def __init__(self, service: str, verifier: IdentityVerifier, *, settle_s: float = 0.0) -> None:
+        """`settle_s` is how long the end of a request stream may be followed by the news that it was a cancellation."""
         self._service = service
         self._verifier = verifier
+        self._settle_s = settle_s
         self._validator = Validator()
         self._timings = RpcTimings(service)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -127,6 +129,8 @@ class Pipeline:
             async for request in stream:
                 self._validate(request)
                 yield request
+        if self._settle_s:
+            await asyncio.sleep(self._settle_s)
 
     def _validate(self, message: Any) -> None:
         violations = self._validator.collect_violations(message, fail_fast=True)

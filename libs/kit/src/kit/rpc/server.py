@@ -34,7 +34,7 @@ class Server:
         self.port = 0  #: Set by `start`.
         self._settings = settings
         self._ready = ready
-        self._pipeline = Pipeline(name, IdentityVerifier(settings.internal_secret))
+        self._pipeline = Pipeline(name, IdentityVerifier(settings.internal_secret), settle_s=limits.REQUESTS_END_S)
         self._handlers: dict[str, Handler] = {}
         self._server: grpc.aio.Server | None = None
         self._health = health_aio.HealthServicer()

@@ -14,6 +14,7 @@ from kit.rpc import limits
 from kit.rpc.handlers import AddServicer, Handler, behavior_of, collect
 from kit.rpc.local.call import LocalRpc
 from kit.rpc.local.context import LocalContext
+from kit.rpc.local.copies import Copies
 from kit.rpc.pipeline import Pipeline
 from kit.settings import ServiceSettings
 
@@ -78,11 +79,13 @@ class LocalServer:
     async def _run(self, rpc: LocalRpc, handler: Handler, request: Any) -> None:
         context = LocalContext(rpc)
         try:
-            if self._copies:
-                request = _copied_request(request, handler)
-                context.copy_response = _response_copier(handler)
-            if rpc.requests is not None:
-                request = _requests(context, _request_copier(handler) if self._copies else None)
+            copies = Copies(rpc, handler) if self._copies else None
+            if copies is not None:
+                context.copy_response = copies.response
+            if handler.request_streaming:
+                request = _requests(context, copies)
+            elif copies is not None:
+                request = copies.request(request)
             response = await behavior_of(handler)(request, context)
             if context.copy_response is not None and response is not None:
                 response = context.copy_response(response)
@@ -120,22 +123,6 @@ class LocalDirectory:
         return self._servers.get(name)
 
 
-async def _requests(context: LocalContext, copy: Any) -> AsyncIterator[Any]:
+async def _requests(context: LocalContext, copies: Copies | None) -> AsyncIterator[Any]:
     while (request := await context.read()) is not EOF:
-        yield request if copy is None else copy(request)
-
-
-def _copied_request(request: Any, handler: Handler) -> Any:
-    return request if handler.request_streaming else _request_copier(handler)(request)
-
-
-def _request_copier(handler: Handler) -> Any:
-    deserialize = handler.request_deserializer
-    assert deserialize is not None
-    return lambda request: deserialize(request.SerializeToString())
-
-
-def _response_copier(handler: Handler) -> Any:
-    serialize = handler.response_serializer
-    assert serialize is not None
-    return lambda response: type(response).FromString(serialize(response))
+        yield request if copies is None else copies.request(request)
