@@ -1,0 +1,26 @@
+"""The provider adapter's RPCs: proto in, proto out."""
+
+from typing import Any, TypeAlias
+
+import grpc
+from atelier.providers.v1 import provider_service_pb2 as pb
+from atelier.providers.v1.provider_service_pb2_grpc import ProviderServiceServicer
+from kit.errors import Unimplemented
+
+from provider_adapter.mapping import from_roster
+from provider_adapter.usecases.roster import Roster
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+
+class ProviderServicer(ProviderServiceServicer):
+    """See provider_service.proto."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    async def ListProviders(self, request: pb.ListProvidersRequest, context: Context) -> pb.ListProvidersResponse:
+        return pb.ListProvidersResponse(providers=from_roster(self._roster))
+
+    async def DeliverCallback(self, request: pb.DeliverCallbackRequest, context: Context) -> pb.DeliverCallbackResponse:
+        raise Unimplemented  # No provider here sends callbacks yet.
