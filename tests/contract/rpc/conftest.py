@@ -11,10 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import grpc
-import grpc_tools
 import pytest
 from google.protobuf import descriptor_pb2
-from grpc_tools import protoc
 from kit.identity import IdentitySigner
 from kit.rpc import AnyServer, Channel, LocalDirectory, connect, open_server
 from kit.rpc.local import LocalChannel
@@ -37,12 +35,13 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Any:
         imports.file.add().ParseFromString(module.DESCRIPTOR.serialized_pb)
     imports.file.add().ParseFromString(validate_pb.desc().proto.to_binary())
     (folder / "imports.binpb").write_bytes(imports.SerializeToString())
-    status = protoc.main(
+    tools = importlib.import_module("grpc_tools.protoc")  # It has no types.
+    status = tools.main(
         [
             "protoc",
             f"--descriptor_set_in={folder / 'imports.binpb'}",
             f"-I{Path(__file__).parent}",
-            f"-I{Path(grpc_tools.__file__).parent / '_proto'}",
+            f"-I{Path(tools.__file__).parent / '_proto'}",
             f"--python_out={folder}",
             f"--grpc_python_out={folder}",
             "echo.proto",

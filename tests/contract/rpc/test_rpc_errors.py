@@ -81,7 +81,8 @@ async def test_what_nobody_foresaw_tells_the_log_everything_and_the_caller_nothi
         raise RuntimeError("password=hunter2")
 
     async def many(request: Any, context: Any) -> Any:
-        raise RuntimeError("password=hunter2")
+        for word in ("password=hunter2",):
+            raise RuntimeError(word)
         yield
 
     behavior.unary = behavior.join = one

@@ -101,7 +101,7 @@ class TestDeadline:
         relayed(outer, house.stub("inner", service="outer"), timeout=60)
         told(inner, echo, remaining_s)
         response = await house.stub("outer").Unary(echo.pb2.EchoRequest(), timeout=3)
-        assert 1 < float(response.text) < 3
+        assert 1 < float(response.text) < 3.2  # The wire rounds time-outs up a little.
 
     async def test_failure_below_is_told_before_the_own_deadline(self, house: Any, echo: Any) -> None:
         outer, inner = await house.serve("outer"), await house.serve("inner")

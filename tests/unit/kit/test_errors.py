@@ -14,7 +14,7 @@ PREFIX = "ERROR_REASON_"
 
 def class_of(reason: ErrorReason) -> type[AppError]:
     name = "".join(part.capitalize() for part in reason.split("_"))
-    found = getattr(errors, name)
+    found: type[AppError] = getattr(errors, name)
     assert issubclass(found, AppError)
     return found
 
