@@ -1,5 +1,6 @@
 """All services in one process: the same code as six processes, on in-process channels, SQLite and a folder."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,9 +28,10 @@ from job_orchestrator.main import JobOrchestrator
 from kit.events import InProcessBus
 from kit.identity import IdentitySigner
 from kit.lifecycle import Lifecycle
-from kit.rpc import LocalDirectory, connect
-from kit.service import host
-from provider_adapter.config import ProviderSettings
+from kit.rpc import LocalDirectory, Server, connect
+from kit.service import STOP_SLACK_S, App, Resources, Settings, host
+from kit.settings import ServiceSettings
+from provider_adapter.config import ProvidersSettings
 from provider_adapter.main import NAME as PROVIDER_ADAPTER
 from provider_adapter.main import ProviderAdapter
 
@@ -48,10 +50,11 @@ PACKAGES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where the embedded deployment serves HTTP; port 0 takes a free one."""
+    """Where the embedded deployment serves; port 0 takes a free one."""
 
     http_host: str = "127.0.0.1"
     http_port: int = 8081
+    grpc_listen: str = ""  #: `host:port` for the services' RPCs; empty serves none outside of this process.
 
 
 class Standalone:
@@ -76,12 +79,15 @@ class Standalone:
         self._bus = InProcessBus()
         self.life = Lifecycle()
         self.edge: Edge | None = None
+        self._apps: list[App] = []
         self._host_keepers(background=address is not None)
         if address is not None:
             self._host_worker()
             self.life.add("bus", start=self._bus.start, stop=self._bus.stop)
         if bootstrap_file is not None:
             self._bootstrap_with(bootstrap_file)
+        if address is not None and address.grpc_listen:
+            self._open_rpc(address.grpc_listen)
         if address is not None:
             self.edge = self._open_edge(address)
 
@@ -93,6 +99,15 @@ class Standalone:
         edge = Edge(settings, directory=self._directory)
         self.life.add(EDGE, start=edge.start, stop=edge.stop, stop_timeout_s=EDGE_STOP_TIMEOUT_S)
         return edge
+
+    def _open_rpc(self, listen: str) -> None:
+        """Serve every service's RPCs on one port, for internal services and operators' tools."""
+        settings = ServiceSettings(internal_secret=self._secrets.internal, listen=listen)
+        server = Server("atelier", settings)
+        for app in self._apps:
+            app.register(server)
+        stop_s = settings.drain_wait_s + settings.stop_grace_s + STOP_SLACK_S
+        self.life.add("rpc server", start=server.start, stop=server.stop, stop_timeout_s=stop_s)
 
     def _bootstrap_with(self, path: Path) -> None:
         """Apply a bootstrap file once the services answer."""
@@ -119,62 +134,36 @@ class Standalone:
         """The four services that keep something."""
         secret = self._secrets.internal
         url = self._place.database_url
-        bus, directory, life = self._bus, self._directory, self.life
-        host(
-            life,
-            BillingSettings(database_url=url("billing"), internal_secret=secret),
-            Billing,
-            name=BILLING,
-            package=PACKAGES[BILLING],
-            bus=bus,
-            directory=directory,
-            background=background,
+        billing = BillingSettings(database_url=url("billing"), internal_secret=secret)
+        assets = AssetStoreSettings(database_url=url("assets"), internal_secret=secret, folder=self._place.assets)
+        jobs = JobsSettings(database_url=url("jobs"), internal_secret=secret)
+        gateway = GatewaySettings(
+            database_url=url("gateway"),
+            internal_secret=secret,
+            vault_secret=self._secrets.vault,
+            jwt_secret=self._secrets.jwt,
+            catalog_dir=self._catalog_dir,
         )
-        host(
-            life,
-            AssetStoreSettings(database_url=url("assets"), internal_secret=secret, folder=self._place.assets),
-            AssetStore,
-            name=ASSET_STORE,
-            package=PACKAGES[ASSET_STORE],
-            bus=bus,
-            directory=directory,
-            background=background,
-        )
-        host(
-            life,
-            JobsSettings(database_url=url("jobs"), internal_secret=secret),
-            JobOrchestrator,
-            name=JOB_ORCHESTRATOR,
-            package=PACKAGES[JOB_ORCHESTRATOR],
-            bus=bus,
-            directory=directory,
-            background=background,
-        )
-        host(
-            life,
-            GatewaySettings(
-                database_url=url("gateway"),
-                internal_secret=secret,
-                vault_secret=self._secrets.vault,
-                jwt_secret=self._secrets.jwt,
-                catalog_dir=self._catalog_dir,
-            ),
-            Gateway,
-            name=GATEWAY,
-            package=PACKAGES[GATEWAY],
-            bus=bus,
-            directory=directory,
-            background=background,
-        )
+        self._host(billing, Billing, BILLING, background=background)
+        self._host(assets, AssetStore, ASSET_STORE, background=background)
+        self._host(jobs, JobOrchestrator, JOB_ORCHESTRATOR, background=background)
+        self._host(gateway, Gateway, GATEWAY, background=background)
 
     def _host_worker(self) -> None:
         """The service that keeps nothing and does the work."""
-        host(
+        self._host(ProvidersSettings(internal_secret=self._secrets.internal), ProviderAdapter, PROVIDER_ADAPTER)
+
+    def _host(
+        self, settings: Settings, build: Callable[[Settings, Resources], App], name: str, *, background: bool = True
+    ) -> None:
+        app = host(
             self.life,
-            ProviderSettings(internal_secret=self._secrets.internal),
-            ProviderAdapter,
-            name=PROVIDER_ADAPTER,
-            package=PACKAGES[PROVIDER_ADAPTER],
+            settings,
+            build,
+            name=name,
+            package=PACKAGES[name],
             bus=self._bus,
             directory=self._directory,
+            background=background,
         )
+        self._apps.append(app)

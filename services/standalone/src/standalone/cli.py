@@ -40,12 +40,16 @@ DATA_DIR = Path("data")
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0917 - each is an option of the command
     data_dir: DataDir = DATA_DIR,
     port: Annotated[
         int, typer.Option(envvar="ATELIER_PORT", min=0, max=65535, help="HTTP; 0 takes a free one.")
     ] = 8081,
     host: Annotated[str, typer.Option(envvar="ATELIER_HOST", help="Where HTTP listens.")] = "127.0.0.1",
+    grpc: Annotated[
+        str,
+        typer.Option(envvar="ATELIER_GRPC_LISTEN", help="host:port of the RPCs for internal services; empty: none."),
+    ] = "",
     bootstrap: Annotated[
         Path | None, typer.Option(envvar="ATELIER_BOOTSTRAP", help="The first clients; made once, kept afterwards.")
     ] = None,
@@ -58,7 +62,14 @@ def up(
 
     chosen = bootstrap or (DEFAULT_BOOTSTRAP if DEFAULT_BOOTSTRAP.exists() else None)
     try:
-        serve(Place(data_dir), host=host, port=port, bootstrap_file=chosen, catalog_dir=catalog)
+        serve(
+            Place(data_dir),
+            host=host,
+            port=port,
+            bootstrap_file=chosen,
+            catalog_dir=catalog,
+            grpc_listen=grpc,
+        )
     except (PlaceInUse, ValueError) as error:
         _fail(str(error))
 

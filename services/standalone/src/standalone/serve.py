@@ -14,7 +14,15 @@ from standalone.place import Place
 log = get_logger(__name__)
 
 
-def serve(place: Place, *, host: str, port: int, bootstrap_file: Path | None, catalog_dir: Path | None) -> None:
+def serve(
+    place: Place,
+    *,
+    host: str,
+    port: int,
+    bootstrap_file: Path | None,
+    catalog_dir: Path | None,
+    grpc_listen: str = "",
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises PlaceInUse, and ValueError for settings that cannot work."""
     began_s = time.monotonic()
     configure("atelier", level="info", format="console" if sys.stderr.isatty() else "json")
@@ -23,7 +31,7 @@ def serve(place: Place, *, host: str, port: int, bootstrap_file: Path | None, ca
     async def run() -> None:
         standalone = Standalone(
             place,
-            address=Address(http_host=host, http_port=port),
+            address=Address(http_host=host, http_port=port, grpc_listen=grpc_listen),
             bootstrap_file=bootstrap_file,
             catalog_dir=catalog_dir,
         )
