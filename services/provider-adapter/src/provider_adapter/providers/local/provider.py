@@ -6,8 +6,18 @@ from typing import Any, Final
 from kit.errors import ErrorReason
 from kit.logging import get_logger
 
-from provider_adapter.domain import Failed, Outcome
-from provider_adapter.ports import Accepted, Finished, NotTaken, OnProgress, OutputFile, Pending, Task, Unclear
+from provider_adapter.ports import (
+    Accepted,
+    Failed,
+    Finished,
+    NotTaken,
+    OnProgress,
+    Outcome,
+    OutputFile,
+    Pending,
+    Task,
+    Unclear,
+)
 from provider_adapter.providers.local.errors import EngineClosed, EngineCrashed, EngineTimeout, OperationRefused
 from provider_adapter.providers.local.pool import EnginePool
 

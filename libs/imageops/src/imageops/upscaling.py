@@ -1,0 +1,162 @@
+"""Enlarge a picture one to eight times: Lanczos in float, then back-projection, in tiles.
+
+Back-projection asks of the enlarged picture that, shrunk again, it gives the original: the difference
+is enlarged and added, a few rounds. It restores contrast that any interpolation loses, and it would
+amplify noise just the same, so a noisy picture gets Lanczos alone.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from imageops.errors import ImageRefused, ParameterRefused, RefusalReason
+from imageops.progress import OnProgress, ignore_progress
+
+SCALE_MAX = 8.0  # The largest factor of the public contracts.
+OUTPUT_PIXELS_MAX = 2**27  # 512 MiB in memory; with its PNG it stays inside a 2 GiB worker.
+OUTPUT_SIDE_MAX = 16_384  # What viewers and our own decoder still open.
+
+Resolution = Literal["2k", "4k", "8k"]
+RESOLUTIONS: dict[Resolution, int] = {"2k": 2048, "4k": 4096, "8k": 8192}
+
+_ROUNDS = 6  # Gains flatten out here; each round costs as much as the first resize.
+_NOISE_MAX = 3.0  # Levels of 255: above it back-projection loses more than it gains.
+_TILE_PX = 512  # Of output: three float planes and their copies stay inside the CPU's cache.
+_HALO_PX = 12  # Of input: six rounds reach this far, so tiles meet within one level.
+_HALO_PLAIN_PX = 4  # Of input: Lanczos alone reads three pixels to each side.
+
+_Plane = npt.NDArray[np.float32]
+
+
+def upscale(
+    image: Image.Image,
+    *,
+    scale: float | None = None,
+    resolution: Resolution | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Image.Image:
+    """Enlarge an RGB or RGBA picture by `scale` (1 to 8) or until its long side is 2k, 4k or 8k.
+
+    Exactly one of the two is given. The size is width x scale and height x scale, halves rounded up;
+    scale 1 returns identical pixels. Transparent pixels lend no colour to their neighbours.
+    Raises ParameterRefused, and ImageRefused when the result would be too large or the picture is
+    larger than the long side asked for.
+    """
+    size = target_size(image.size, scale=scale, resolution=resolution)
+    if size == image.size:
+        on_progress(1.0)
+        return image.copy()
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
+        opaque = _resize(image.convert("RGB"), size, on_progress)
+        opaque.putalpha(255)
+        return opaque
+    return _resize(image, size, on_progress)
+
+
+def target_size(size: tuple[int, int], *, scale: float | None, resolution: Resolution | None) -> tuple[int, int]:
+    """Return the (width, height) that `upscale` gives for the same arguments, or raise as it does."""
+    if (scale is None) == (resolution is None):
+        raise ParameterRefused("scale", "Give either scale or resolution.")
+    if resolution is not None:
+        if resolution not in RESOLUTIONS:
+            raise ParameterRefused("resolution", f"resolution is one of {', '.join(RESOLUTIONS)}.")
+        factor = RESOLUTIONS[resolution] / max(size)
+        if factor < 1.0:
+            message = f"The picture is {size[0]} x {size[1]} already, larger than {resolution}."
+            raise ImageRefused(RefusalReason.TOO_LARGE, message, "resolution")
+    else:
+        factor = scale or math.nan
+        if not 1.0 <= factor <= SCALE_MAX:  # NaN fails here too.
+            raise ParameterRefused("scale", f"scale is from 1 to {SCALE_MAX:g}.")
+    width, height = (max(1, math.floor(side * factor + 0.5)) for side in size)
+    if max(width, height) > OUTPUT_SIDE_MAX or width * height > OUTPUT_PIXELS_MAX:
+        limit = f"{OUTPUT_PIXELS_MAX / 1e6:.0f} megapixels and {OUTPUT_SIDE_MAX} pixels a side"
+        message = f"The result would be {width} x {height}; the limit is {limit}."
+        raise ImageRefused(RefusalReason.TOO_LARGE, message, "scale")
+    return width, height
+
+
+def estimate_noise(image: Image.Image) -> float:
+    """Return the standard deviation of the grain in a picture, in levels of 255.
+
+    The median of the finest diagonal differences: edges and gradients hardly move it.
+    """
+    grey = np.asarray(image.convert("L"), dtype=np.int16)
+    rows, columns = (side - side % 2 for side in grey.shape)
+    if not rows or not columns:
+        return 0.0
+    grey = grey[:rows, :columns]
+    diagonal = grey[::2, ::2] - grey[1::2, ::2] - grey[::2, 1::2] + grey[1::2, 1::2]
+    return float(np.median(np.abs(diagonal))) / 2 / 0.6745
+
+
+def _resize(image: Image.Image, size: tuple[int, int], on_progress: OnProgress) -> Image.Image:
+    ratio = max(size[0] / image.width, size[1] / image.height)
+    rounds = _ROUNDS if ratio <= SCALE_MAX and estimate_noise(image) <= _NOISE_MAX else 0
+    result = Image.new(image.mode, size)
+    corners = [(x, y) for y in range(0, size[1], _TILE_PX) for x in range(0, size[0], _TILE_PX)]
+    for done, (x, y) in enumerate(corners):
+        on_progress(done / len(corners))
+        columns = _Axis(start=x, inputs=image.width, outputs=size[0], plain=not rounds)
+        rows = _Axis(start=y, inputs=image.height, outputs=size[1], plain=not rounds)
+        result.paste(_tile(image, columns, rows, rounds), (x, y))
+    on_progress(1.0)
+    return result
+
+
+class _Axis:
+    """One side of a tile: the input pixels it is made from and the output pixels it is made in.
+
+    Input [i0, i1) includes the halo. Output [o0, o1) is what that covers, rounded outwards, or for
+    `plain` interpolation no more than the tile, which is output [o0 + skip, o0 + skip + length).
+    Boxes are in pixels of the array that is resized.
+    """
+
+    def __init__(self, *, start: int, inputs: int, outputs: int, plain: bool) -> None:
+        ratio = outputs / inputs
+        halo = _HALO_PLAIN_PX if plain else _HALO_PX
+        end = min(start + _TILE_PX, outputs)
+        self.i0 = max(0, math.floor(start / ratio) - halo)
+        self.i1 = min(inputs, math.ceil(end / ratio) + halo)
+        self.o0 = start if plain else math.floor(self.i0 * ratio)
+        self.o1 = end if plain else min(outputs, math.ceil(self.i1 * ratio))
+        self.skip, self.length = start - self.o0, end - start
+        # The input is padded by one pixel, so that rounding outwards never leaves it.
+        self.up = (self.o0 / ratio - self.i0 + 1, self.o1 / ratio - self.i0 + 1)
+        self.down = (self.i0 * ratio - self.o0, min(self.i1 * ratio, self.o1) - self.o0)
+
+
+def _tile(image: Image.Image, columns: _Axis, rows: _Axis, rounds: int) -> Image.Image:
+    source = np.asarray(image.crop((columns.i0, rows.i0, columns.i1, rows.i1)), dtype=np.float32)
+    alpha = source[..., 3:] if source.shape[2] == 4 else None
+    if alpha is not None:
+        source = np.concatenate([source[..., :3] * (alpha / 255), alpha], axis=2)
+    planes = [_enlarge(source[..., c], columns, rows, rounds) for c in range(source.shape[2])]
+    result = np.stack(planes, axis=2)
+    if alpha is not None:
+        grown = np.clip(result[..., 3:], 0, 255)
+        # Below half a level the pixel is stored as fully transparent, and any colour would be noise.
+        result[..., :3] = np.where(grown >= 0.5, result[..., :3] * (255 / np.maximum(grown, 0.5)), 0)
+    return Image.fromarray(np.clip(np.rint(result), 0, 255).astype(np.uint8))
+
+
+def _enlarge(plane: _Plane, columns: _Axis, rows: _Axis, rounds: int) -> _Plane:
+    up_size = (columns.o1 - columns.o0, rows.o1 - rows.o0)
+    up_box = (columns.up[0], rows.up[0], columns.up[1], rows.up[1])
+    down_size = (columns.i1 - columns.i0, rows.i1 - rows.i0)
+    down_box = (columns.down[0], rows.down[0], columns.down[1], rows.down[1])
+    estimate = _resample(np.pad(plane, 1, mode="edge"), up_size, up_box, Image.Resampling.LANCZOS)
+    for _ in range(rounds):
+        error = plane - _resample(estimate, down_size, down_box, Image.Resampling.BICUBIC)
+        estimate += _resample(np.pad(error, 1, mode="edge"), up_size, up_box, Image.Resampling.LANCZOS)
+    inner = (slice(rows.skip, rows.skip + rows.length), slice(columns.skip, columns.skip + columns.length))
+    return estimate[inner]
+
+
+def _resample(
+    plane: _Plane, size: tuple[int, int], box: tuple[float, float, float, float], kernel: Image.Resampling
+) -> _Plane:
+    return np.array(Image.fromarray(plane).resize(size, kernel, box), dtype=np.float32)

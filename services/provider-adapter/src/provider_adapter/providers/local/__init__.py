@@ -1,0 +1,1 @@
+"""The built-in engine: imageops in worker processes with limits, so that a bad job fails alone."""
