@@ -41,7 +41,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Any:
             "protoc",
             f"--descriptor_set_in={folder / 'imports.binpb'}",
             f"-I{Path(__file__).parent}",
-            f"-I{Path(tools.__file__).parent / '_proto'}",
+            f"-I{Path(str(tools.__file__)).parent / '_proto'}",
             f"--python_out={folder}",
             f"--grpc_python_out={folder}",
             "echo.proto",
