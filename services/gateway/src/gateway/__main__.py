@@ -1,8 +1,7 @@
 """`python -m gateway`: the gateway as a process of its own."""
 
-from kit.service import serve
-
 from gateway.config import GatewaySettings
 from gateway.main import NAME, Gateway
+from kit.service import serve
 
 serve(GatewaySettings(), Gateway, name=NAME, package="gateway")

@@ -3,12 +3,12 @@
 from typing import Any
 
 import grpc
+
 from atelier.gateway.v1 import client_admin_service_pb2 as pb2
 from atelier.gateway.v1 import client_admin_service_pb2_grpc
-from kit.identity import require_service
-
 from gateway import mapping
 from gateway.usecases.clients import ManageClients, ManageDeliveries
+from kit.identity import require_service
 
 OPERATOR = "operator"
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+
 from atelier.assets.v1 import asset_service_pb2 as assets_pb2
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
@@ -15,16 +16,15 @@ from atelier.gateway.v1 import gateway_service_pb2_grpc
 from atelier.jobs.v1 import job_service_pb2 as jobs_pb2
 from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
 from catalog import Catalog
-from kit import identity
-from kit.errors import InvalidArgument, PermissionDenied
-from kit.tickets import Ticket, TicketSigner
-
 from gateway import mapping
 from gateway.clients import ASSET_TIMEOUT_S, BALANCE_TIMEOUT_S, JOB_TIMEOUT_S, WATCH_TIMEOUT_S
 from gateway.domain import Client
 from gateway.usecases.authenticate import Authenticate
 from gateway.usecases.limit import LimitRate
 from gateway.usecases.submit import Submit, find_model, parse_parameters, validated
+from kit import identity
+from kit.errors import InvalidArgument, PermissionDenied
+from kit.tickets import Ticket, TicketSigner
 
 UPLOAD_BYTES_MAX = 20 * 1024 * 1024  # The open contract's largest file; what the engines accept is smaller still.
 TICKET_TTL_S = 300.0  # A slow upload of the largest file takes less; a leaked ticket is soon worth nothing.

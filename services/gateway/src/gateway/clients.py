@@ -9,13 +9,12 @@ from atelier.assets.v1 import asset_service_pb2 as assets_pb2
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
 from atelier.jobs.v1 import job_service_pb2 as jobs_pb2
 from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
-from kit import identity
-from kit.errors import AssetNotFound, InputFetchRefused, InvalidArgument
-from kit.web import TargetUnreachable, WallPolicy, WebClient, vet
-
 from gateway import mapping
 from gateway.usecases.deliver import Answer
 from gateway.usecases.submit import AdmittedJob
+from kit import identity
+from kit.errors import AssetNotFound, InputFetchRefused, InvalidArgument
+from kit.web import TargetUnreachable, WallPolicy, WebClient, vet
 
 ACCEPT_TIMEOUT_S: Final = 10.0  # A hold and a commit, each of which waits for a disk.
 JOB_TIMEOUT_S: Final = 5.0

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import ClassVar, Final
 
-from kit.settings import ServiceSettings
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
+
+from kit.settings import ServiceSettings
 
 VAULT_SECRET_CHARS_MIN: Final = 32
 

@@ -4,16 +4,16 @@ from __future__ import annotations  # Async stubs exist for type checkers only.
 
 from typing import Any, Final
 
+from google.protobuf.message import Message
+
 from atelier.events.v1 import job_events_pb2
 from atelier.jobs.v1 import job_service_pb2 as jobs_pb2
 from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
-from google.protobuf.message import Message
-from kit import identity
-from kit.events import Event
-
 from gateway import mapping
 from gateway.clients import JOB_TIMEOUT_S
 from gateway.usecases.deliver import QueueDelivery
+from kit import identity
+from kit.events import Event
 
 _PAYLOADS: Final[dict[str, type[Message]]] = {
     "atelier.jobs.v1.job_succeeded": job_events_pb2.JobSucceeded,

@@ -7,12 +7,6 @@ from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
 from atelier.gateway.v1 import client_admin_service_pb2_grpc, gateway_service_pb2_grpc
 from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
 from catalog import load
-from kit.events import OutboxRelay
-from kit.rpc import AnyServer
-from kit.service import Resources
-from kit.tickets import TicketSigner
-from kit.web import WallPolicy, WebClient
-
 from gateway.admin_api import ClientAdminServicer
 from gateway.api import GatewayServicer
 from gateway.clients import GrpcInputs, GrpcJobs, WallSender, WallWebhooks
@@ -25,6 +19,11 @@ from gateway.usecases.clients import ManageClients, ManageDeliveries
 from gateway.usecases.deliver import QueueDelivery, SendDeliveries
 from gateway.usecases.limit import LimitRate
 from gateway.usecases.submit import Submit
+from kit.events import OutboxRelay
+from kit.rpc import AnyServer
+from kit.service import Resources
+from kit.tickets import TicketSigner
+from kit.web import WallPolicy, WebClient
 
 NAME = "gateway"
 

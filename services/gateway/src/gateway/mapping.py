@@ -3,16 +3,16 @@
 from datetime import UTC, datetime
 
 import orjson
+from google.protobuf import timestamp_pb2
+
 from atelier.common.v1 import error_reason_pb2, money_pb2
 from atelier.gateway.v1 import client_admin_service_pb2, client_pb2, gateway_service_pb2
 from atelier.jobs.v1 import job_pb2, job_service_pb2
 from catalog import Model, PriceOption
-from google.protobuf import timestamp_pb2
-from kit.errors import InvalidArgument
-
 from gateway.domain import Client, Credential, CredentialKind, Delivery, Limits
 from gateway.usecases.deliver import FinishedJob
 from gateway.usecases.submit import AdmittedJob, JobInput, JobRequest
+from kit.errors import InvalidArgument
 
 UNITS = {
     "points": money_pb2.UNIT_POINTS,

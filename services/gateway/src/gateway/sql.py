@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import orjson
-from kit import events
-from kit.db import Database, Tx
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -26,6 +24,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.domain import Client, Credential, CredentialKind, Delivery, DeliveryState, Limits
 from gateway.ports import Repositories
+from kit import events
+from kit.db import Database, Tx
 
 T = TypeVar("T")
 

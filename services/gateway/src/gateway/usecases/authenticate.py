@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import jwt
+from pydantic import SecretStr
+
+from gateway.domain import Client, Credential, CredentialKind
+from gateway.ports import Repositories, UnitOfWork
+from gateway.secrets import API_KEY_FORM, Vault
 from kit.errors import (
     ClientDisabled,
     CredentialExpired,
@@ -14,11 +19,6 @@ from kit.errors import (
     IpNotAllowed,
     Unimplemented,
 )
-from pydantic import SecretStr
-
-from gateway.domain import Client, Credential, CredentialKind
-from gateway.ports import Repositories, UnitOfWork
-from gateway.secrets import API_KEY_FORM, Vault
 
 CACHE_S: Final = 5.0  # How long a revoked credential or a disabled client may still be let in.
 CACHE_ENTRIES_MAX: Final = 10_000  # Enough for every active key; unknown keys are cached nowhere.

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kit.errors import ClientNotFound, InvalidArgument, NotFound, RequestIdReused
-from kit.ids import new_id
-
 from gateway.domain import Client, Credential, CredentialKind, Delivery, DeliveryState
 from gateway.ports import Repositories, UnitOfWork
 from gateway.secrets import API_KEY_FORM, Vault, new_api_key
+from kit.errors import ClientNotFound, InvalidArgument, NotFound, RequestIdReused
+from kit.ids import new_id
 
 PAGE_SIZE: Final = 100
 DELIVERIES_SIZE: Final = 50

@@ -14,14 +14,14 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import orjson
-from kit.errors import AppError
-from kit.ids import new_id
-from kit.logging import get_logger
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
 from gateway.domain import Delivery, DeliveryState, delay_before_try_s
 from gateway.ports import Repositories, UnitOfWork
+from kit.errors import AppError
+from kit.ids import new_id
+from kit.logging import get_logger
 
 log = get_logger(__name__)
 
@@ -152,8 +152,10 @@ class SendDeliveries:
                     await self._send_due()
                 except AppError as error:
                     log.warning("webhook_queue_unreadable", reason=error.reason.value)
+                # Not wait_for: on Python 3.11 it can swallow a cancellation that comes together with the event.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._poked.wait(), IDLE_S)
+                    async with asyncio.timeout(IDLE_S):
+                        await self._poked.wait()
         finally:
             for task in self._sending:
                 task.cancel()

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from kit.errors import RateLimited
-
 from gateway.domain import Client
+from kit.errors import RateLimited
 
 CLIENTS_MAX: Final = 100_000  # Forgetting all of them grants one burst, no more.
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import orjson
+
 from catalog import Catalog, Model, ParametersInvalid, PriceOption
+from gateway.domain import Client
 from kit.errors import (
     CostAboveMax,
     InvalidArgument,
@@ -18,8 +20,6 @@ from kit.errors import (
     ModelUnknown,
 )
 from kit.ids import new_id
-
-from gateway.domain import Client
 
 T_co = TypeVar("T_co", covariant=True)
 
