@@ -31,7 +31,7 @@ from kit.lifecycle import Lifecycle
 from kit.rpc import LocalDirectory, Server, connect
 from kit.service import STOP_SLACK_S, App, Resources, Settings, host
 from kit.settings import ServiceSettings
-from provider_adapter.config import ProvidersSettings
+from provider_adapter.config import ProviderSettings
 from provider_adapter.main import NAME as PROVIDER_ADAPTER
 from provider_adapter.main import ProviderAdapter
 
@@ -151,7 +151,7 @@ class Standalone:
 
     def _host_worker(self) -> None:
         """The service that keeps nothing and does the work."""
-        self._host(ProvidersSettings(internal_secret=self._secrets.internal), ProviderAdapter, PROVIDER_ADAPTER)
+        self._host(ProviderSettings(internal_secret=self._secrets.internal), ProviderAdapter, PROVIDER_ADAPTER)
 
     def _host(
         self, settings: Settings, build: Callable[[Settings, Resources], App], name: str, *, background: bool = True
