@@ -56,7 +56,7 @@ async def serve(settings: BillingSettings) -> None:
 
 def main() -> None:
     """Read the settings, bring the tables up to date, serve."""
-    settings = BillingSettings()  # type: ignore[call-arg]  # The environment gives what is missing here.
+    settings = BillingSettings()
     configure(NAME, level=settings.log_level, format=settings.log_format)
     crash.check()
     migrate(settings.database_url, NAME)

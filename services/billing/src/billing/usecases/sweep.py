@@ -85,9 +85,10 @@ class Sweep:
         return {hold.id: self._rules.next_look_ms(hold, now_ms=now_ms) for hold in holds}
 
     async def _settle_by(self, fate: Fate) -> bool:
-        settlement = Settlement(hold_id=fate.job_id, outputs_delivered=fate.outputs_delivered, fenced=fate.fenced)
         try:
-            hold = await self._settle(settlement)
+            hold = await self._settle(
+                Settlement(hold_id=fate.job_id, outputs_delivered=fate.outputs_delivered, fenced=fate.fenced)
+            )
         except AppError as error:
             _log.error("hold_sweep_failed", hold_id=fate.job_id, reason=error.reason, message=error.message)
             return False

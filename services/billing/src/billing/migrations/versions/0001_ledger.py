@@ -183,14 +183,10 @@ def _sqlite_triggers() -> None:
         refuse("no_delete", "DELETE", table)
         refuse("no_update", f"UPDATE OF {', '.join(columns)}" if columns else "UPDATE", table)
     refuse("end_once", "UPDATE", "holds", "WHEN OLD.state <> 'held'")
-    # INSERT OR REPLACE removes the old row without firing DELETE triggers.
-    refuse(
-        "no_replace",
-        "INSERT",
-        "postings",
-        "WHEN EXISTS (SELECT 1 FROM postings WHERE number = NEW.number AND line = NEW.line)",
-    )
-    refuse("no_replace", "INSERT", "transactions", "WHEN EXISTS (SELECT 1 FROM transactions WHERE id = NEW.id)")
+    # INSERT OR REPLACE would remove the old row without firing its DELETE trigger.
+    for table in IMMUTABLE:
+        key = "number = NEW.number AND line = NEW.line" if table == "postings" else "id = NEW.id"
+        refuse("no_replace", "INSERT", table, f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {key})")  # noqa: S608  Names from above.
 
 
 def _postgres_triggers() -> None:

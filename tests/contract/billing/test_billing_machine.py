@@ -1,0 +1,232 @@
+"""Any order of grants, holds, settlements, replays and sweeps keeps the books provable and equal to a simple model.
+
+The model is a dictionary of integers; after every step the wallet must agree with it and the proof must find nothing.
+Each example works on clients and ids of its own, in one database: making a database costs more than an example.
+"""
+
+import asyncio
+import itertools
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from billing.domain import Hold, HoldState, Settlement, Unit
+from billing.ports import Fate
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from kit.db import migrate, open_database
+from kit.errors import HoldAlreadyResolved, InsufficientFunds, RequestIdReused
+from testkit.clock import FakeClock
+
+UNITS = st.sampled_from(list(Unit))
+CLIENTS = st.sampled_from(["a", "b"])
+SMALL = st.integers(1, 40)
+
+
+class Ledger(RuleBasedStateMachine):
+    """The real use-cases beside the model."""
+
+    house: Any  # Set by the test.
+    runner: asyncio.Runner
+    examples = itertools.count()
+
+    holds = Bundle("holds")
+    grants = Bundle("grants")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefix = f"x{next(self.examples)}-"
+        self.ids = (f"{self.prefix}{number}" for number in itertools.count())
+        self.available: dict[tuple[str, Unit], int] = defaultdict(int)
+        self.held: dict[tuple[str, Unit], int] = defaultdict(int)
+        self.spent: dict[tuple[str, Unit], int] = defaultdict(int)
+        self.open: dict[str, Hold] = {}
+        self.ended: dict[str, Hold] = {}
+        self.touched = False
+
+    def run(self, *coroutines: Any) -> list[Any]:
+        async def together() -> list[Any]:
+            return await asyncio.gather(*coroutines, return_exceptions=True)
+
+        self.touched = True
+        return self.runner.run(together())
+
+    def one(self, coroutine: Any) -> Any:
+        return self.run(coroutine)[0]
+
+    def client(self, name: str) -> str:
+        return self.prefix + name
+
+    @initialize(value=SMALL)
+    def begin_with_something(self, value: int) -> None:
+        self.grant("a", Unit.POINTS, value)
+
+    @rule(target=grants, client=CLIENTS, unit=UNITS, value=SMALL)
+    def grant(self, client: str, unit: Unit, value: int) -> Any:
+        made = {"value": value, "id": next(self.ids), "client": self.client(client), "unit": unit}
+        results = self.run(self.house.grant(**made), self.house.grant(**made))
+        assert sorted(result.reused for result in results) == [False, True]
+        self.available[client, unit] += value
+        return made
+
+    @rule(made=grants, more=st.integers(0, 1))
+    def grant_again(self, made: Any, more: int) -> None:
+        result = self.one(self.house.grant(**{**made, "value": made["value"] + more}))
+        assert isinstance(result, RequestIdReused) if more else result.reused
+
+    @rule(client=CLIENTS, delta=st.integers(-30, 30).filter(bool))
+    def adjust(self, client: str, delta: int) -> None:
+        made = {"id": next(self.ids), "client": self.client(client)}
+        for result in self.run(self.house.adjust(delta, **made), self.house.adjust(delta, **made)):
+            if self.available[client, Unit.POINTS] + delta < 0:
+                assert isinstance(result, InsufficientFunds)
+            else:
+                assert result.available == self.available[client, Unit.POINTS] + delta
+        if self.available[client, Unit.POINTS] + delta >= 0:
+            self.available[client, Unit.POINTS] += delta
+
+    @rule(
+        target=holds,
+        client=CLIENTS,
+        options=st.lists(st.tuples(UNITS, st.integers(0, 12)), min_size=1, max_size=3),
+        outputs=st.integers(1, 4),
+        times=st.integers(1, 3),
+    )
+    def place(self, client: str, options: list[tuple[Unit, int]], outputs: int, times: int) -> Any:
+        made = {"outputs": outputs, "client_id": self.client(client)}
+        hold_id = next(self.ids)
+        results = self.run(*[self.house.place(hold_id, *options, **made) for _ in range(times)])
+        affordable = [
+            (unit, amount) for unit, amount in options if amount * outputs <= self.available[client, unit] or not amount
+        ]
+        if not affordable:
+            assert all(isinstance(result, InsufficientFunds) for result in results)
+            return multiple()
+        unit, amount = affordable[0]
+        assert {(hold.id, hold.unit, hold.amount, hold.state) for hold in results} == {
+            (hold_id, unit, amount * outputs, HoldState.HELD)
+        }
+        self.available[client, unit] -= amount * outputs
+        self.held[client, unit] += amount * outputs
+        self.open[hold_id] = results[0]
+        return hold_id, options, made
+
+    @rule(placed=holds, extra=st.integers(0, 1))
+    def place_again(self, placed: Any, extra: int) -> None:
+        hold_id, options, made = placed
+        result = self.one(self.house.place(hold_id, *options, **{**made, "outputs": made["outputs"] + extra}))
+        if extra:
+            assert isinstance(result, RequestIdReused)
+        else:
+            assert result == (self.open.get(hold_id) or self.ended[hold_id])
+
+    @rule(placed=holds, outputs=st.integers(0, 5), deliveries=st.integers(1, 3), by_event=st.booleans())
+    def settle(self, placed: Any, outputs: int, deliveries: int, by_event: bool) -> None:
+        settlement = Settlement(hold_id=placed[0], outputs_delivered=outputs)
+        if by_event:
+            event_id = next(self.ids)
+            calls = [self.house.settle_hold.by_event(settlement, event_id=event_id) for _ in range(deliveries)]
+        else:
+            calls = [self.house.settle_hold(settlement) for _ in range(deliveries)]
+        self.check_end(placed[0], [result for result in self.run(*calls) if result is not None], outputs)
+
+    @rule(placed=holds, first=st.integers(0, 5), second=st.integers(0, 5))
+    def settle_in_two_ways_at_once(self, placed: Any, first: int, second: int) -> None:
+        results = self.run(*[self.house.settle(placed[0], outputs) for outputs in (first, second)])
+        winner = next(
+            (outputs for outputs, hold in zip((first, second), results, strict=True) if isinstance(hold, Hold)), 0
+        )
+        self.check_end(placed[0], [result for result in results if isinstance(result, Hold)], winner)
+
+    @rule(
+        ticks=st.sampled_from([1, 31, 400]),
+        fate=st.sampled_from(["fenced", "alive", "finished"]),
+        outputs=st.integers(0, 4),
+    )
+    def sweep(self, ticks: int, fate: str, outputs: int) -> None:
+        self.house.clock.advance(ticks)
+        self.house.fates.known = {
+            hold_id: Fate(
+                job_id=hold_id,
+                fenced=fate == "fenced",
+                finished=fate == "finished",
+                outputs_delivered=outputs if fate == "finished" else 0,
+            )
+            for hold_id in self.open
+        }
+        self.house.fates.asked.clear()
+        for result in self.run(self.house.sweep(), self.house.sweep()):
+            assert isinstance(result, int), result
+        for hold_id in {hold_id for asked in self.house.fates.asked for hold_id in asked} & self.open.keys():
+            if fate != "alive":
+                end = self.one(self.house.read.hold(hold_id))
+                assert fate == "finished" or end.state is HoldState.TIMED_OUT
+                self.check_end(hold_id, [end], outputs if fate == "finished" else 0)
+
+    def check_end(self, hold_id: str, results: list[Any], outputs: int) -> None:
+        """The first end of a hold moves the model; later ones must repeat it or be refused."""
+        if hold_id in self.open:
+            hold = self.open.pop(hold_id)
+            key = hold.client_id.removeprefix(self.prefix), hold.unit
+            captured = min(outputs, hold.outputs) * hold.amount_per_output
+            self.held[key] -= hold.amount
+            self.spent[key] += captured
+            self.available[key] += hold.amount - captured
+            assert {result.captured for result in results} == {captured}
+            self.ended[hold_id] = results[0]
+        for result in results:
+            assert isinstance(result, HoldAlreadyResolved) or result == self.ended[hold_id]
+
+    @invariant()
+    def the_books_are_proven_and_equal_the_model(self) -> None:
+        if not self.touched:
+            return
+        proof = self.one(self.house.read.prove())
+        assert (proof.faults, proof.holds_open) == ((), len(self.open))
+        for client in ("a", "b"):
+            balances = self.one(self.house.read.balances(self.client(client)))
+            found = {balance.unit: (balance.available, balance.held, balance.spent) for balance in balances}
+            for unit in Unit:
+                key = client, unit
+                assert found.get(unit, (0, 0, 0)) == (self.available[key], self.held[key], self.spent[key])
+
+    def teardown(self) -> None:
+        """Leave no open hold to the next example."""
+        if self.open:
+            self.run(*[self.house.settle(hold_id) for hold_id in self.open])
+
+
+@pytest.mark.timeout(600)
+def test_no_order_of_events_breaks_the_books(database_url: str, make_house: Any) -> None:
+    migrate(database_url, "billing")
+    examples = 40 if database_url.startswith("sqlite") else 15
+    with asyncio.Runner() as runner:
+        clock = FakeClock()
+
+        async def open_house() -> Any:
+            return make_house(open_database(database_url, clock=clock), clock)
+
+        house = runner.run(open_house())
+        machine = type("LedgerMachine", (Ledger,), {"house": house, "runner": runner})
+        try:
+            run_state_machine_as_test(  # type: ignore[no-untyped-call]
+                machine,
+                settings=settings(
+                    max_examples=examples,
+                    stateful_step_count=30,
+                    deadline=None,
+                    database=None,
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+        finally:
+            runner.run(house.database.close())

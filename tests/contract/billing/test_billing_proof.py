@@ -1,0 +1,133 @@
+"""The proof of the books finds each kind of damage, planted by hand behind the triggers' back."""
+
+from typing import Any
+
+import pytest
+from billing.domain import Unit
+from billing.sql.proof import FAULTS_PER_RULE_MAX, RULES
+from kit.db import Tx
+from sqlalchemy import text
+
+AVAILABLE, HELD, REVENUE = (f"{kind}/points/partner-a" for kind in ("available", "held", "revenue"))
+FUNDING = "funding/points/partner-a"
+#: rule → (SQL that breaks it, the subject that must be named). job-1 is captured for 30, job-2 is open for 30.
+DAMAGE: dict[str, tuple[list[str], str]] = {
+    "transaction_sums_to_zero": (
+        ["UPDATE postings SET delta = delta + 1 WHERE number = 2 AND line = 1"],
+        "hold:job-1",
+    ),
+    "balance_equals_postings": ([f"UPDATE accounts SET balance = balance + 1 WHERE id = '{AVAILABLE}'"], AVAILABLE),
+    "account_above_floor": ([f"UPDATE accounts SET balance = -1 WHERE id = '{AVAILABLE}'"], AVAILABLE),
+    "posting_has_account": (["UPDATE postings SET account_id = 'gone' WHERE number = 1 AND line = 1"], "#1/1"),
+    "posting_has_transaction": (["UPDATE postings SET number = 99 WHERE number = 1 AND line = 1"], "#99/1"),
+    "posting_stays_with_client": (["UPDATE transactions SET client_id = 'b' WHERE id = 'hold:job-1'"], "hold:job-1"),
+    "transaction_has_postings": (["DELETE FROM postings WHERE number = 2"], "hold:job-1"),
+    "grant_has_transaction": (["UPDATE grants SET amount = 101 WHERE id = 'grant-1'"], "grant-1"),
+    "grant_transaction_has_grant": (["DELETE FROM grants"], "grant:grant-1"),
+    "hold_is_placed_once": (["UPDATE transactions SET id = 'x', job_id = 'x' WHERE id = 'hold:job-2'"], "job-2"),
+    "job_transaction_has_hold": (["DELETE FROM holds WHERE id = 'job-1'"], "resolve:job-1"),
+    "hold_resolves_once": (["UPDATE transactions SET kind = 'release' WHERE id = 'resolve:job-1'"], "job-1"),
+    "hold_equals_postings": (["UPDATE holds SET amount = 29 WHERE id = 'job-2'"], "job-2"),
+}
+
+
+def test_every_rule_has_its_damage() -> None:
+    assert DAMAGE.keys() == RULES.keys()
+
+
+async def disarm(house: Any) -> None:
+    """Take away what keeps the books from being broken: triggers, checks and foreign keys."""
+
+    def work(tx: Tx) -> None:
+        if tx.dialect == "postgresql":
+            for table in ("postings", "transactions", "holds", "grants", "accounts"):
+                tx.conn.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+            query = (
+                "SELECT conrelid::regclass::text AS place, conname FROM pg_constraint"
+                " WHERE contype IN ('c', 'f') AND connamespace = 'public'::regnamespace"
+            )
+            for row in tx.conn.execute(text(query.replace("::", "\\:\\:"))).all():
+                tx.conn.execute(text(f'ALTER TABLE {row.place} DROP CONSTRAINT "{row.conname}"'))
+            return
+        for name in tx.conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars().all():
+            tx.conn.execute(text(f"DROP TRIGGER {name}"))
+        # Whole tables are rebuilt without constraints: SQLite cannot drop one, nor switch foreign keys off in here.
+        for table in ("postings", "transactions", "holds", "grants", "accounts"):
+            tx.conn.execute(text(f"CREATE TABLE {table}_bare AS SELECT * FROM {table}"))
+        for table in ("postings", "transactions", "holds", "grants", "accounts"):
+            tx.conn.execute(text(f"DROP TABLE {table}"))
+            tx.conn.execute(text(f"ALTER TABLE {table}_bare RENAME TO {table}"))
+
+    await house.database.write(work)
+
+
+@pytest.fixture
+async def written(tampered: Any) -> Any:
+    await tampered.grant(100)
+    await tampered.place("job-1")
+    await tampered.settle("job-1", 1)
+    await tampered.place("job-2")
+    await disarm(tampered)
+    await tampered.prove()
+    return tampered
+
+
+@pytest.mark.parametrize("rule", DAMAGE)
+async def test_damage_is_found_and_named(written: Any, rule: str) -> None:
+    statements, subject = DAMAGE[rule]
+    await written.execute(*statements)
+    proof = await written.read.prove()
+    found = {fault.subject for fault in proof.faults if fault.rule == rule}
+    assert subject in found, proof.faults
+    assert all(fault.detail for fault in proof.faults)
+    assert written.proofs[-1] == proof
+
+
+@pytest.mark.parametrize(
+    ("statements", "rule"),
+    [
+        # Somebody gives himself points on both sides, so that the sum still is zero.
+        (
+            [
+                f"INSERT INTO postings VALUES (2, 8, '{AVAILABLE}', 500), (2, 9, '{FUNDING}', -500)",
+                f"UPDATE accounts SET balance = balance + 500 WHERE id = '{AVAILABLE}'",
+            ],
+            "balance_equals_postings",
+        ),
+        # A second capture of the same job, balanced and with balances to match.
+        (
+            [
+                """INSERT INTO transactions SELECT 99, 'capture:again', kind, client_id, job_id, input_hash, note,
+                   author, create_ms FROM transactions WHERE id = 'resolve:job-1'""",
+                f"INSERT INTO postings VALUES (99, 1, '{AVAILABLE}', -30), (99, 2, '{REVENUE}', 30)",
+                f"UPDATE accounts SET balance = balance - 30 WHERE id = '{AVAILABLE}'",
+                f"UPDATE accounts SET balance = balance + 30 WHERE id = '{REVENUE}'",
+            ],
+            "hold_resolves_once",
+        ),
+        # A hold that says it is over while its units are still set aside.
+        (["UPDATE holds SET state = 'released', resolve_ms = 1 WHERE id = 'job-2'"], "hold_resolves_once"),
+        # Captured more than the hold says.
+        (["UPDATE holds SET captured = 10 WHERE id = 'job-1'"], "hold_equals_postings"),
+    ],
+)
+async def test_consistent_looking_fraud_is_found(written: Any, statements: list[str], rule: str) -> None:
+    await written.execute(*statements)
+    assert rule in {fault.rule for fault in (await written.read.prove()).faults}
+
+
+async def test_a_flood_of_faults_is_cut_off(written: Any) -> None:
+    values = ", ".join(f"({number}, 1, 'gone', 1)" for number in range(1000, 1000 + FAULTS_PER_RULE_MAX + 20))
+    await written.execute(f"INSERT INTO postings VALUES {values}")
+    faults = (await written.read.prove()).faults
+    assert sum(fault.rule == "posting_has_account" for fault in faults) == FAULTS_PER_RULE_MAX
+
+
+async def test_sound_books_are_counted(house: Any) -> None:
+    await house.grant(100)
+    await house.place("job-1")
+    await house.settle("job-1", 1)
+    await house.place("job-2")
+    await house.place("free", (Unit.POINTS, 0))
+    proof = await house.prove()
+    assert (proof.transactions, proof.postings, proof.accounts, proof.holds_open) == (5, 8, 5, 2)
