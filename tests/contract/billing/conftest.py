@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+
 from billing.api.mapping import hold_resolved_event
 from billing.domain import (
     Adjustment,
@@ -24,7 +26,6 @@ from billing.ports import Fate
 from billing.sql import SqlLedger
 from billing.usecases import Adjust, GrantUnits, PlaceHold, ReadBooks, SettleHold, Sweep
 from kit.db import Database, migrate, open_database
-from sqlalchemy import text
 from testkit.clock import FakeClock
 
 GRACE_MS = 30_000

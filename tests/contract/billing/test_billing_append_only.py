@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
+
 from billing.sql import METADATA
 from kit.db import assert_migrations_match
-from sqlalchemy.exc import DBAPIError
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+
 from billing.api.mapping import HOLD_RESOLVED
 from billing.domain import HoldState, Settlement, Unit
 from kit.errors import HoldAlreadyResolved, HoldNotFound, InsufficientFunds, InvalidArgument, RequestIdReused

@@ -10,8 +10,6 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from billing.domain import Hold, HoldState, Settlement, Unit
-from billing.ports import Fate
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,6 +21,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+
+from billing.domain import Hold, HoldState, Settlement, Unit
+from billing.ports import Fate
 from kit.db import migrate, open_database
 from kit.errors import HoldAlreadyResolved, InsufficientFunds, RequestIdReused
 from testkit.clock import FakeClock

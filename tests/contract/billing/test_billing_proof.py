@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+
 from billing.domain import Unit
 from billing.sql.proof import FAULTS_PER_RULE_MAX, RULES
 from kit.db import Tx
-from sqlalchemy import text
 
 AVAILABLE, HELD, REVENUE = (f"{kind}/points/partner-a" for kind in ("available", "held", "revenue"))
 FUNDING = "funding/points/partner-a"

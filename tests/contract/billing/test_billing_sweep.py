@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from billing.domain import HoldState
 from billing.ports import Fate
 from billing.usecases.sweep import BATCH_MAX

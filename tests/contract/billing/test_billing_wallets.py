@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from billing.domain import Account, AccountKind, Balance, TransactionKind, Unit
 from billing.domain.money import AMOUNT_MAX, BALANCE_MAX
 from kit.errors import InsufficientFunds, InvalidArgument, RequestIdReused

@@ -3,6 +3,9 @@
 from typing import Final
 
 import uvloop
+
+from billing.config import BillingSettings
+from billing.main import NAME, Billing, Resources
 from kit import crash
 from kit.db import migrate, open_database
 from kit.events import EventBus, InProcessBus, JetStreamBus
@@ -11,9 +14,6 @@ from kit.lifecycle import Lifecycle
 from kit.logging import configure
 from kit.metrics import MetricsPage
 from kit.rpc import Channel, connect, open_server
-
-from billing.config import BillingSettings
-from billing.main import NAME, Billing, Resources
 
 STOP_MARGIN_S: Final = 5.0  # Beyond drain and grace: cancelled handlers end, the port closes.
 

@@ -1,8 +1,9 @@
 """Billing's settings: `BILLING_…` in the environment, read once."""
 
-from kit.settings import ServiceSettings
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
+
+from kit.settings import ServiceSettings
 
 
 class BillingSettings(ServiceSettings):

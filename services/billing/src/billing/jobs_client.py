@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from atelier.jobs.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc, job_pb2
+from billing.ports import Fate
 from kit.errors import DependencyUnavailable
 from kit.rpc import Channel
-
-from billing.ports import Fate
 
 RESOLVE_TIMEOUT_S: Final = 10.0  # One indexed look-up and at most one insert an id, a hundred ids.
 _FINISHED: Final = frozenset(

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from atelier.billing.v1 import hold_service_pb2_grpc, wallet_service_pb2_grpc
-from kit.db import Database
-from kit.events import EventBus, OutboxRelay
-from kit.rpc import AnyServer, Channel
-
 from billing.api import HoldService, JobEvents, WalletService
 from billing.api.mapping import hold_resolved_event
 from billing.config import BillingSettings
@@ -19,6 +15,9 @@ from billing.sql import SqlLedger
 from billing.sweeper import Sweeper
 from billing.usecases import Adjust, GrantUnits, PlaceHold, ReadBooks, SettleHold, Sweep
 from billing.usecases.settle_hold import CONSUMER
+from kit.db import Database
+from kit.events import EventBus, OutboxRelay
+from kit.rpc import AnyServer, Channel
 
 NAME: Final = "billing"
 

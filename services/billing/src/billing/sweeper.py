@@ -3,10 +3,9 @@
 import asyncio
 from typing import Final
 
+from billing.usecases import Sweep
 from kit.errors import AppError
 from kit.logging import get_logger
-
-from billing.usecases import Sweep
 
 RETRY_S: Final = 1.0  # After a failure: at a common start the orchestrator is often up a moment later.
 _log = get_logger(__name__)

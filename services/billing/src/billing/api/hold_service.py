@@ -3,11 +3,10 @@
 from typing import Any
 
 from atelier.billing.v1 import hold_service_pb2, hold_service_pb2_grpc
-from kit import identity
-
 from billing.api import mapping
 from billing.api.callers import SETTLERS
 from billing.usecases import PlaceHold, ReadBooks, SettleHold
+from kit import identity
 
 
 class HoldService(hold_service_pb2_grpc.HoldServiceServicer):

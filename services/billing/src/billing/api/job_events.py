@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from atelier.events.v1 import job_events_pb2
 from google.protobuf.message import DecodeError
+
+from atelier.events.v1 import job_events_pb2
+from billing.domain import Settlement
+from billing.usecases import SettleHold
 from kit.errors import HoldAlreadyResolved, HoldNotFound, InvalidArgument
 from kit.events import Event
 from kit.logging import get_logger
-
-from billing.domain import Settlement
-from billing.usecases import SettleHold
 
 _log = get_logger(__name__)
 _PREFIX: Final = "atelier.jobs.v1."

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from atelier.billing.v1 import hold_pb2, hold_service_pb2, wallet_service_pb2
 from atelier.common.v1 import money_pb2
 from atelier.events.v1 import billing_events_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
-from kit.errors import PageTokenInvalid
-from kit.events import Event
-
 from billing.domain import (
     Adjustment,
     Amount,
@@ -26,6 +24,8 @@ from billing.domain import (
     Unit,
     fingerprint,
 )
+from kit.errors import PageTokenInvalid
+from kit.events import Event
 
 HOLD_RESOLVED: Final = "atelier.billing.v1.hold_resolved"
 _UNIT_OF: Final[Mapping[int, Unit]] = {

@@ -3,12 +3,11 @@
 from typing import Any, Final
 
 from atelier.billing.v1 import wallet_service_pb2, wallet_service_pb2_grpc
-from kit import identity
-from kit.errors import Unimplemented
-
 from billing.api import mapping
 from billing.api.callers import OPERATORS
 from billing.usecases import Adjust, GrantUnits, ReadBooks
+from kit import identity
+from kit.errors import Unimplemented
 
 PAGE_SIZE_DEFAULT: Final = 50
 

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from kit.errors import HoldAlreadyResolved
-
 from billing.domain.checks import printable_id, whole
 from billing.domain.ledger import (
     Account,
@@ -15,6 +13,7 @@ from billing.domain.ledger import (
     fingerprint,
 )
 from billing.domain.money import OUTPUTS_MAX, PER_OUTPUT_MAX, Amount, Unit
+from kit.errors import HoldAlreadyResolved
 
 
 class HoldState(StrEnum):

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from kit.errors import InvalidArgument
-
 from billing.domain.checks import storable, whole
+from kit.errors import InvalidArgument
 
 AMOUNT_MAX: Final = 10**12  # Far above any order; thousands of them still fit 64 bits.
 PER_OUTPUT_MAX: Final = 10**9  # Times OUTPUTS_MAX stays below AMOUNT_MAX.

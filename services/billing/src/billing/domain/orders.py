@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from kit.errors import InvalidArgument
-
 from billing.domain.checks import printable_id, storable, whole
 from billing.domain.hold import Hold
 from billing.domain.ledger import Account, AccountKind, Posting, Transaction, TransactionKind, fingerprint
 from billing.domain.money import AMOUNT_MAX, Amount, Price, PriceOption, Unit
+from kit.errors import InvalidArgument
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,9 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from kit import events
-from kit.db import Tx
-from kit.events import Event
 from sqlalchemy import bindparam, insert, select, update
 
 from billing.domain import Account, AccountKind, Grant, Hold, HoldState, Posting, Transaction, Unit
@@ -13,6 +10,9 @@ from billing.domain.ledger import FLOORLESS
 from billing.sql.errors import BooksBroken, Raced
 from billing.sql.reader import SqlBooksReader
 from billing.sql.tables import ACCOUNTS, GRANTS, HOLDS, POSTINGS, TRANSACTIONS
+from kit import events
+from kit.db import Tx
+from kit.events import Event
 
 _FIND_TRANSACTION: Final = select(TRANSACTIONS.c.input_hash).where(TRANSACTIONS.c.id == bindparam("transaction_id"))
 _FIND_ACCOUNT: Final = select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == bindparam("account_id"))

@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from kit.db import READ_TIMEOUT_S, Database, Tx
-from kit.errors import Conflict
-from kit.events import Event
 from sqlalchemy.exc import IntegrityError
 
 from billing.domain import Hold
@@ -13,6 +10,9 @@ from billing.ports import Books, BooksReader
 from billing.sql.books import SqlBooks
 from billing.sql.errors import Raced
 from billing.sql.reader import SqlBooksReader
+from kit.db import READ_TIMEOUT_S, Database, Tx
+from kit.errors import Conflict
+from kit.events import Event
 
 T = TypeVar("T")
 RUNS_MAX: Final = 4  # A lost race is settled by the second run; a constraint that still fails is our mistake.

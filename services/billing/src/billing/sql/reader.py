@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from kit.db import Tx
 from sqlalchemy import ColumnElement, Row, Select, bindparam, select, tuple_
 
 from billing.domain import AccountKind, Balance, Entry, Hold, HoldState, Proof, TransactionKind, Unit
 from billing.domain.ledger import WALLET
 from billing.sql.proof import prove
 from billing.sql.tables import ACCOUNTS, HOLDS, POSTINGS, TRANSACTIONS
+from kit.db import Tx
 
 _FIND_HOLD: Final = select(HOLDS).where(HOLDS.c.id == bindparam("hold_id"))
 _HOLDS_DUE: Final = (

@@ -6,7 +6,6 @@ tables are STRICT, so that its integers are integers there too.
 
 from typing import Any, Final
 
-from kit.events import tables as event_tables
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -20,6 +19,8 @@ from sqlalchemy import (
     Text,
     text,
 )
+
+from kit.events import tables as event_tables
 
 METADATA: Final = MetaData()
 WHOLE: Final = BigInteger().with_variant(Integer(), "sqlite")  # STRICT tables know only INTEGER, of 64 bits.

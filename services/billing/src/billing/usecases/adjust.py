@@ -1,11 +1,10 @@
 """Correct a wallet, up or down, never below zero."""
 
-from kit.errors import AppError, ErrorReason, InvalidArgument
-
 from billing.domain import Adjustment, Balance
 from billing.domain.money import BALANCE_MAX
 from billing.ports import Books, Ledger
 from billing.usecases.once import posted_before
+from kit.errors import AppError, ErrorReason, InvalidArgument
 
 
 class Adjust:

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from kit.errors import InvalidArgument
-
 from billing.domain import Balance, Grant
 from billing.domain.money import BALANCE_MAX
 from billing.ports import Books, Ledger
 from billing.usecases.once import posted_before
+from kit.errors import InvalidArgument
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

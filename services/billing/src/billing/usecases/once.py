@@ -1,9 +1,8 @@
 """Telling a retry from a reused id."""
 
-from kit.errors import RequestIdReused
-
 from billing.domain import Transaction
 from billing.ports import Books
+from kit.errors import RequestIdReused
 
 
 def posted_before(books: Books, transaction: Transaction) -> bool:

@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from kit import crash
-from kit.errors import AppError, ErrorReason, RequestIdReused
-
 from billing.domain import Hold, HoldOrder
 from billing.ports import Books, Ledger
+from kit import crash
+from kit.errors import AppError, ErrorReason, RequestIdReused
 
 BEFORE_COMMIT: Final = crash.declare(
     "billing.place_hold.before_commit", "the units are moved and the hold is written, nothing is committed"

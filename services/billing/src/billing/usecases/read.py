@@ -4,11 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from kit.errors import HoldNotFound
-
 from billing.domain import Balance, Entry, Hold, Proof
 from billing.domain.checks import printable_id, storable
 from billing.ports import BooksReader, Ledger
+from kit.errors import HoldNotFound
 
 PROOF_TIMEOUT_S: Final = 300.0  # A million postings take seconds; an operator waits, a hung database must not.
 

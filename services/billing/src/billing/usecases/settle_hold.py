@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from kit import crash
-from kit.errors import HoldNotFound
-
 from billing.domain import Hold, Settlement
 from billing.ports import Books, Ledger
+from kit import crash
+from kit.errors import HoldNotFound
 
 CONSUMER: Final = "billing"
 BEFORE_COMMIT: Final = crash.declare(

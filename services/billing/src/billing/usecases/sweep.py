@@ -9,13 +9,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from kit import crash
-from kit.errors import AppError
-from kit.logging import get_logger
-
 from billing.domain import Hold, Settlement
 from billing.ports import Fate, JobFates, Ledger
 from billing.usecases.settle_hold import SettleHold
+from kit import crash
+from kit.errors import AppError
+from kit.logging import get_logger
 
 AFTER_FATE: Final = crash.declare(
     "billing.sweep.after_fate", "the orchestrator has told the fates (and fenced ids), no hold is settled yet"
