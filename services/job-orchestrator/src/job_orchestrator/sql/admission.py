@@ -22,6 +22,8 @@ _PROBE = select(
     .where(LANES.c.pool == bindparam("pool"), literal_column("ready + delayed > 0"))
     .scalar_subquery()
     .label("waiting"),
+    _KEY.with_only_columns(IDEMPOTENCY_KEYS.c.job_id).scalar_subquery().label("key_job_id"),
+    _KEY.with_only_columns(IDEMPOTENCY_KEYS.c.fingerprint).scalar_subquery().label("key_fingerprint"),
 )
 _CLAIM_ID = text("INSERT INTO job_ids (id, fenced) VALUES (:job_id, :fenced) ON CONFLICT (id) DO NOTHING")
 _CLAIM_KEY = text(
@@ -44,12 +46,16 @@ class SqlAdmission:
 
     def probe(self, tx: Tx, order: Order, terms: Terms) -> Probe:
         """See `Admission.probe`."""
-        key = self.key_holder(tx, order.client_id, terms.idempotency_key) if terms.idempotency_key else None
-        seen = {"job_id": order.job_id, "client_id": order.client_id, "pool": order.pool}
+        seen = {
+            "job_id": order.job_id,
+            "client_id": order.client_id,
+            "pool": order.pool,
+            "key": terms.idempotency_key,  # "" is nobody's key.
+        }
         row = tx.conn.execute(_PROBE, seen).one()
         return Probe(
-            key_job_id=key[0] if key else None,
-            key_fingerprint=key[1] if key else None,
+            key_job_id=row.key_job_id,
+            key_fingerprint=row.key_fingerprint,
             id_fenced=row.fenced == 1,
             id_taken=row.fenced == 0,
             in_flight=row.in_flight or 0,

@@ -1,5 +1,7 @@
 """The tables. Times are unix milliseconds of the database's clock, JSON is text, flags are 0 or 1.
 
+Tables whose rows are small and found by their key alone are kept WITHOUT ROWID on SQLite: one tree to write, not two.
+
 Every index is there for one question, named beside it. Partial indexes keep the questions of the hot path as small as
 the queue, however many jobs have ended; their conditions are repeated literally by the statements, because SQLite
 uses a partial index only when it recognises the condition.
@@ -38,7 +40,13 @@ def _partial(name: str, *columns: str, where: str) -> Index:
 
 
 # One row for each id ever used: the unique key decides between a job and a fence, whichever commits first.
-JOB_IDS: Final = Table("job_ids", METADATA, Column("id", Text, primary_key=True), _required("fenced", SmallInteger))
+JOB_IDS: Final = Table(
+    "job_ids",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    _required("fenced", SmallInteger),
+    sqlite_with_rowid=False,
+)
 
 JOBS: Final = Table(
     "jobs",
@@ -133,6 +141,7 @@ IDEMPOTENCY_KEYS: Final = Table(
     _required("create_ms", BigInteger),
     # Which keys are old enough to forget?
     Index("idempotency_keys_by_age", "create_ms"),
+    sqlite_with_rowid=False,
 )
 
 # One row a client. Its lock orders the client's events: whoever holds it takes the next position, so positions become
@@ -143,6 +152,7 @@ CLIENTS: Final = Table(
     Column("client_id", Text, primary_key=True),
     _required("last_position", BigInteger),
     _required("in_flight", BigInteger),  # Unfinished jobs.
+    sqlite_with_rowid=False,
 )
 
 EVENTS: Final = Table(
@@ -156,6 +166,7 @@ EVENTS: Final = Table(
     _required("time_ms", BigInteger),
     _required("standing_json", Text),  # The job right after the event, without what the order says.
     UniqueConstraint("job_id", "sequence", name="job_events_of_job"),
+    sqlite_with_rowid=False,
 )
 
 # A client's place in a pool's queue; see domain/fairness.py.
@@ -172,8 +183,15 @@ LANES: Final = Table(
     _partial("lanes_ready", "pool", "pass", where="ready > 0"),
     # How long is the queue?
     _partial("lanes_waiting", "pool", where="ready + delayed > 0"),
+    sqlite_with_rowid=False,
 )
 
-POOLS: Final = Table("pools", METADATA, Column("pool", Text, primary_key=True), _required("served_pass", BigInteger))
+POOLS: Final = Table(
+    "pools",
+    METADATA,
+    Column("pool", Text, primary_key=True),
+    _required("served_pass", BigInteger),
+    sqlite_with_rowid=False,
+)
 
 events.tables(METADATA)

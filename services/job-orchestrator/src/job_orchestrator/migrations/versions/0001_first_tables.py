@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("last_position", sa.BigInteger(), nullable=False),
         sa.Column("in_flight", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("client_id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "idempotency_keys",
@@ -47,6 +48,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.Text(), nullable=False),
         sa.Column("create_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("client_id", "key"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
         batch_op.create_index("idempotency_keys_by_age", ["create_ms"], unique=False)
@@ -72,12 +74,14 @@ def upgrade() -> None:
         sa.Column("standing_json", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("client_id", "position"),
         sa.UniqueConstraint("job_id", "sequence", name="job_events_of_job"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "job_ids",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("fenced", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "jobs",
@@ -173,6 +177,7 @@ def upgrade() -> None:
         sa.Column("ready", sa.BigInteger(), nullable=False),
         sa.Column("delayed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("pool", "client_id"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("lanes", schema=None) as batch_op:
         batch_op.create_index(
@@ -212,5 +217,6 @@ def upgrade() -> None:
         sa.Column("pool", sa.Text(), nullable=False),
         sa.Column("served_pass", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("pool"),
+        sqlite_with_rowid=False,
     )
     # ### end Alembic commands ###
