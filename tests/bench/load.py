@@ -30,7 +30,8 @@ class Connection:
             self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
 
     async def ask(self, request: bytes) -> Answer:
-        assert self._reader is not None and self._writer is not None
+        assert self._reader is not None
+        assert self._writer is not None
         self._writer.write(request)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             head = await self._reader.readuntil(b"\r\n\r\n")

@@ -109,7 +109,8 @@ def _take_inputs(fields: Fields, capability: str, public_url: str) -> list[tuple
     for index, material in enumerate(fields.take_list("materials", dict, items_max=INPUTS_MAX)):
         sources.append(_material(material, f"materials[{index}]"))
     if len(sources) > INPUTS_MAX:
-        raise InvalidArgument(f"A job takes at most {INPUTS_MAX} inputs.", field=sources[INPUTS_MAX][0])
+        name = sources[INPUTS_MAX][0]
+        raise InvalidArgument(f"{name}: a job takes at most {INPUTS_MAX} inputs.", field=name)
     roles = INPUT_ROLES[capability]
     return [
         (name, _input(source, label, roles[min(index, len(roles) - 1)], public_url, name))

@@ -1,0 +1,167 @@
+"""The open contract's request in the house's words, and wrong ones refused by the contract's names."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from edge.open import requests
+from kit.errors import AppError, InvalidArgument, ModelUnknown
+
+URL = "https://aigc.example.com"
+
+
+def translate(**body: Any) -> requests.Translated:
+    return requests.translate_job({"capability": "image.generate"} | body, idempotency_key="k", public_url=URL)
+
+
+def test_documented_image_request_is_translated() -> None:
+    translated = translate(
+        prompt="参考 @图片1 的风格",
+        imageUrls=["https://example.com/reference.png"],
+        width=1440,
+        height=2560,
+        scale=50,
+        quality="medium",
+        force_single=True,
+        webhookUrl="https://example.com/zhinian/webhook",
+    )
+    request = translated.request
+    assert (request.model, request.contract, request.idempotency_key) == ("image.generate", "open", "k")
+    assert orjson.loads(request.parameters_json) == {
+        "prompt": "参考 @图片1 的风格",
+        "width": 1440,
+        "height": 2560,
+        "scale": 50,
+        "quality": "medium",
+        "force_single": True,
+    }
+    assert [(one.role, one.url) for one in request.inputs] == [("reference", "https://example.com/reference.png")]
+
+
+def test_documented_inpaint_request_names_its_mask() -> None:
+    translated = translate(
+        capability="image.inpaint", prompt="p", imageUrls=["https://e.com/a.png", "https://e.com/m.png"]
+    )
+    assert [one.role for one in translated.request.inputs] == ["image", "mask"]
+
+
+def test_documented_video_request_is_flattened() -> None:
+    translated = translate(
+        capability="video.generate",
+        prompt="p",
+        settings={"ratio": "9:16", "duration": 5, "resolution": "720p"},
+        materials=[{"type": "image", "url": "https://example.com/product.png", "label": "@图片1"}],
+    )
+    assert orjson.loads(translated.request.parameters_json) == {
+        "prompt": "p",
+        "ratio": "9:16",
+        "duration": 5,
+        "resolution": "720p",
+    }
+    (material,) = translated.request.inputs
+    assert (material.role, material.label) == ("reference", "@图片1")
+    assert translated.field_in_contract("parameters.duration") == "settings.duration"
+    assert translated.field_in_contract("inputs[0]") == "materials[0].url"
+
+
+def test_links_of_ours_become_assets() -> None:
+    translated = translate(
+        imageUrls=[f"{URL}/api/v1/assets/asset_1/download", "https://other.example/api/v1/assets/x/download"]
+    )
+    first, second = translated.request.inputs
+    assert (first.asset_id, first.url) == ("asset_1", "")
+    assert (second.asset_id, second.url) == ("", "https://other.example/api/v1/assets/x/download")
+
+
+def test_inputs_keep_the_contract_order_and_names() -> None:
+    translated = translate(inputAssetIds=["asset_1"], inputUrls=["https://e.com/1"], imageUrls=["https://e.com/2"])
+    names = [translated.field_in_contract(f"inputs[{index}]") for index in range(3)]
+    assert names == ["inputAssetIds[0]", "inputUrls[0]", "imageUrls[0]"]
+
+
+@pytest.mark.parametrize(
+    ("house", "contract"),
+    [
+        ("parameters.width", "width"),
+        ("parameters.negative_prompt", "negativePrompt"),
+        ("parameters.force_single", "force_single"),
+        ("webhook_url", "webhookUrl"),
+        ("model", "capability"),
+        ("inputs.reference", "imageUrls"),
+        ("idempotency_key", "Idempotency-Key"),
+    ],
+)
+def test_refusals_are_worded_with_the_contract_names(house: str, contract: str) -> None:
+    assert translate(prompt="p").field_in_contract(house) == contract
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"capability": 7}, "capability"),
+        ({"capability": None}, "capability"),
+        ({"prompt": "p", "unknown": 1}, "unknown"),
+        ({"imageUrls": "https://e.com/x"}, "imageUrls"),
+        ({"imageUrls": [1]}, "imageUrls"),
+        ({"imageUrls": [""]}, "imageUrls[0]"),
+        ({"imageUrls": ["https://e.com/" + "x" * 2048]}, "imageUrls[0]"),
+        ({"imageUrls": ["https://e.com/x"] * 17}, "imageUrls"),
+        ({"imageUrls": ["u"] * 10, "inputUrls": ["u"] * 10}, "imageUrls[6]"),
+        ({"inputAssetIds": [""]}, "inputAssetIds[0]"),
+        ({"webhookUrl": 5}, "webhookUrl"),
+        ({"settings": []}, "settings"),
+        ({"settings": {"speed": 1}}, "settings.speed"),
+        ({"materials": [{"type": "image"}]}, "materials[0].url"),
+        ({"materials": [{"type": "smell", "url": "u"}]}, "materials[0].type"),
+        ({"materials": [{"type": "image", "url": "u", "x": 1}]}, "materials[0].x"),
+    ],
+)
+def test_wrong_body_is_refused_by_name(body: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        translate(**body)
+    assert caught.value.field == field
+    assert field.split("[", maxsplit=1)[0] in caught.value.message
+
+
+def test_unknown_capability_lists_the_known_ones() -> None:
+    with pytest.raises(ModelUnknown, match=r"image\.generate") as caught:
+        translate(capability="image.teleport")
+    assert caught.value.field == "capability"
+
+
+@pytest.mark.parametrize(("header", "key"), [(None, ""), ("k1", "k1"), ('"k 1"', "k 1"), (" k ", "k"), ('"', '"')])
+def test_idempotency_key_is_taken_bare_or_quoted(header: str | None, key: str) -> None:
+    assert requests.read_idempotency_key(header) == key
+
+
+@pytest.mark.parametrize("header", ["", '""', "x" * 256, "schlüssel", "a\tb"])
+def test_wrong_idempotency_key_is_refused(header: str) -> None:
+    with pytest.raises(InvalidArgument):
+        requests.read_idempotency_key(header)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2026-01-01T00:00:00Z", 1767225600),
+        ("2026-01-01T08:00:00+08:00", 1767225600),
+        ("2026-01-01T08:00:00 08:00", 1767225600),
+        ("2026-01-01T00:00:00", 1767225600),
+        ("2026-01-01", 1767225600),
+    ],
+)
+def test_before_is_an_iso_time(text: str, seconds: int) -> None:
+    assert requests.read_before(text).seconds == seconds
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "0001-01-01T00:00:00+14:00", "2026-13-01", "9999999999"])
+def test_wrong_before_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument):
+        requests.read_before(text)
+
+
+@pytest.mark.parametrize("text", ["0", "201", "-1", "1.0", "１", "", "x", "1000"])
+def test_wrong_limit_is_refused(text: str) -> None:
+    with pytest.raises(AppError):
+        requests.read_limit(text)
