@@ -135,6 +135,7 @@ class World:
     jobs: job_service_pb2_grpc.JobServiceStub
     leases: lease_service_pb2_grpc.LeaseServiceStub
     admin: job_admin_service_pb2_grpc.JobAdminServiceStub
+    jobs_channel: Any  #: The gateway's; workers' and the house's RPCs refuse it.
     told: list[Event] = field(default_factory=list)
 
     # For a client.
@@ -371,12 +372,14 @@ class Builder:
         server = LocalServer(app.name, settings())
         app.register(server)
         directory.add(server)
+        front = channel("gateway", "local:job-orchestrator")
         world = World(
             database=database,
             clock=self._clock,
             billing=billing,
             app=app,
-            jobs=job_service_pb2_grpc.JobServiceStub(channel("gateway", "local:job-orchestrator")),
+            jobs=job_service_pb2_grpc.JobServiceStub(front),
+            jobs_channel=front,
             leases=lease_service_pb2_grpc.LeaseServiceStub(channel("provider-adapter", "local:job-orchestrator")),
             admin=job_admin_service_pb2_grpc.JobAdminServiceStub(channel("billing", "local:job-orchestrator")),
         )
