@@ -3,10 +3,10 @@
 from typing import Any, TypeAlias
 
 import grpc
+
 from atelier.providers.v1 import provider_service_pb2 as pb
 from atelier.providers.v1.provider_service_pb2_grpc import ProviderServiceServicer
 from kit.errors import Unimplemented
-
 from provider_adapter.mapping import from_roster
 from provider_adapter.usecases.roster import Roster
 

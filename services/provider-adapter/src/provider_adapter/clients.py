@@ -15,7 +15,6 @@ from kit import identity
 from kit.errors import ProviderResultInvalid, RequestIdReused
 from kit.logging import get_logger
 from kit.tickets import Ticket, TicketSigner
-
 from provider_adapter.domain import Ending, Input, Job, Lease, StoredOutput
 from provider_adapter.mapping import to_duration, to_facts, to_finish_request, to_lease
 from provider_adapter.ports import AssetFacts, OutputFile

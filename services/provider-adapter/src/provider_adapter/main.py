@@ -12,7 +12,6 @@ from atelier.providers.v1 import provider_service_pb2_grpc as provider_grpc
 from kit.rpc import AnyServer
 from kit.service import Resources, serve
 from kit.tickets import TicketSigner
-
 from provider_adapter.api import ProviderServicer
 from provider_adapter.clients import GrpcAssets, GrpcLeases
 from provider_adapter.config import ProviderSettings

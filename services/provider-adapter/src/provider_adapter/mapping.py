@@ -4,15 +4,15 @@ from datetime import timedelta
 from typing import Final
 
 import orjson
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from atelier.assets.v1 import asset_pb2
 from atelier.common.v1 import error_reason_pb2
 from atelier.jobs.v1 import attempt_pb2, job_pb2
 from atelier.jobs.v1 import lease_service_pb2 as lease_pb2
 from atelier.providers.v1 import provider_service_pb2 as provider_pb2
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from kit.errors import MESSAGE_CHARS_MAX, ErrorReason
-
 from provider_adapter.domain import (
     Attempt,
     Ending,

@@ -9,7 +9,26 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from provider_adapter.domain import Ending, Failed, Input, Job, Lease, StoredOutput
+from provider_adapter.domain import Ending, Failed, Input, Job, Lease, Outcome, StoredOutput
+
+__all__ = [
+    "Accepted",
+    "AssetFacts",
+    "Assets",
+    "Failed",
+    "Finished",
+    "Leases",
+    "NotTaken",
+    "OnProgress",
+    "Outcome",
+    "OutputFile",
+    "Pending",
+    "Provider",
+    "Source",
+    "Task",
+    "Unclear",
+    "Unreadable",
+]
 
 #: Takes the share done, 0.0 to 1.0, on the event loop. Values lower than before are ignored.
 OnProgress = Callable[[float], None]

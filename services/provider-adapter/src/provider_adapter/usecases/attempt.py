@@ -14,7 +14,6 @@ from kit import crash
 from kit.errors import ErrorReason
 from kit.ids import new_id
 from kit.logging import get_logger
-
 from provider_adapter.domain import Attempt, Ending, Failed, Lease, Outcome, seed_of
 from provider_adapter.ports import Accepted, Finished, Leases, NotTaken, OnProgress, Pending, Provider, Task, Unreadable
 from provider_adapter.usecases.inputs import FindInputs

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from kit.errors import AppError, ErrorReason
-
 from provider_adapter.domain import Failed, Input, Job, Outcome, input_asset_id
 from provider_adapter.ports import AssetFacts, Assets, Source, Unreadable
 from provider_adapter.usecases.persist import persist

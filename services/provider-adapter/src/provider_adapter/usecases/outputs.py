@@ -6,7 +6,6 @@ from typing import Final
 from kit import crash
 from kit.errors import AppError, ErrorReason
 from kit.logging import get_logger
-
 from provider_adapter.domain import (
     OUTPUTS_MAX,
     Ending,

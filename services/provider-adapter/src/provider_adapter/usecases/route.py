@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from kit.errors import ErrorReason
-
 from provider_adapter.domain import Attempt, Failure, Lease, Outcome
 
 ROUTE_TRIES_MAX: Final = 3  # As the orchestrator counts; a provider that failed three times in a row is down.

@@ -10,11 +10,11 @@ from enum import Enum
 from typing import Final
 
 import structlog
+
 from kit import crash
 from kit.clock import Clock
 from kit.errors import AppError, ErrorReason
 from kit.logging import get_logger
-
 from provider_adapter.domain import Ending, Failed, Lease, Outcome
 from provider_adapter.usecases.attempt import Doings, Stage, Standing, WorkOnJob
 from provider_adapter.usecases.persist import pause_s, persist
@@ -75,6 +75,8 @@ class Run:
         try:
             if self._draining:
                 self._stop(Verdict.GIVE_BACK)
+            if self._left_s() == 0.0:  # Before its first step.
+                self._stop(Verdict.LATE)
             ending = await self._outcome()
             if ending is not None:
                 self._reporting = asyncio.create_task(self._report(ending))

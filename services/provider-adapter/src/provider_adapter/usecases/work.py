@@ -7,7 +7,6 @@ from kit import crash
 from kit.clock import Clock
 from kit.errors import AppError
 from kit.logging import get_logger
-
 from provider_adapter.domain import Lease
 from provider_adapter.ports import Leases
 from provider_adapter.usecases.attempt import Doings

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from kit.errors import ErrorReason
 from kit.logging import get_logger
-
 from provider_adapter.ports import (
     Accepted,
     Failed,
