@@ -6,6 +6,7 @@ so it is made again when it is gone, and so are the consumers.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -72,8 +73,7 @@ class JetStreamBus:
         """See `EventBus.ready`: false when disconnected for longer than NOT_READY_AFTER_S."""
         if self._away_since_s is None:
             return self._usable.is_set()
-        now_s = asyncio.get_running_loop().time()
-        return self._usable.is_set() and now_s - self._away_since_s <= NOT_READY_AFTER_S
+        return self._usable.is_set() and time.monotonic() - self._away_since_s <= NOT_READY_AFTER_S
 
     def subscribe(self, consumer: str, subjects: Sequence[str], handler: Handler) -> None:
         """See `EventBus.subscribe`."""
@@ -206,7 +206,7 @@ class JetStreamBus:
         await client.close()
 
     async def _on_disconnected(self) -> None:
-        self._away_since_s = asyncio.get_running_loop().time()
+        self._away_since_s = time.monotonic()
         _log.warning("event_bus_disconnected")
 
     async def _on_reconnected(self) -> None:

@@ -57,7 +57,7 @@ class Consumer:
         self._handler = handler
         self._restore = restore
         self._lanes = KeyedLanes(IN_FLIGHT_MAX)
-        self._in_flight: set[Msg] = set()
+        self._in_flight: dict[str, Msg] = {}  #: By the reply subject, which each delivery has of its own.
         self._tries: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -73,7 +73,7 @@ class Consumer:
         await self._lanes.drain(STOP_TIMEOUT_S)
         heart.cancel()
         await asyncio.wait([heart])
-        for message in self._in_flight:
+        for message in self._in_flight.values():
             await self._reply(message.nak())
 
     async def _keep_fetching(self) -> None:
@@ -130,7 +130,7 @@ class Consumer:
             _log.error("event_malformed", consumer=self._name, subject=message.subject, error=str(error))
             await self._reply(message.term())
             return
-        self._in_flight.add(message)
+        self._in_flight[message.reply] = message
         self._lanes.add(event.order, partial(self._handle, message, event))
 
     async def _handle(self, message: Msg, event: Event) -> None:
@@ -143,7 +143,7 @@ class Consumer:
         else:
             self._tries.pop(event.id, None)
             await self._reply(message.ack())
-        self._in_flight.discard(message)
+        self._in_flight.pop(message.reply, None)
 
     async def _failed(self, message: Msg, event: Event, error: Exception) -> None:
         tries = max(self._tries.get(event.id, 0) + 1, message.metadata.num_delivered)
@@ -174,7 +174,7 @@ class Consumer:
         """Tell the server about every event that is being handled or waits for its turn here."""
         while True:
             await asyncio.sleep(self._ack_wait_s / 3)  # Three chances to be heard in time.
-            for message in list(self._in_flight):
+            for message in list(self._in_flight.values()):
                 await self._reply(message.in_progress())
 
     async def _reply(self, sending: Awaitable[object]) -> None:
