@@ -1,6 +1,7 @@
 """`make bench`: submit, poll and whole jobs beside a bare FastAPI app in the same run.
 
-Absolute figures belong to the machine and the minute; compare the ratios to the yardstick. `--out FILE` keeps them as JSON.
+Absolute figures belong to the machine and the minute; compare the ratios to the yardstick. `--out FILE` keeps them
+as JSON.
 """
 
 import argparse

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from kit.errors import AppError, ErrorReason, http_status
 from starlette.responses import Response
 
 from edge.replies import json_reply
+from kit.errors import AppError, ErrorReason, http_status
 
 #: The open contract's own sentences; a reason that is not here speaks with the error's message.
 OPEN_MESSAGES: Final[Mapping[ErrorReason, str]] = {

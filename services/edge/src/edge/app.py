@@ -4,9 +4,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from kit.errors import AppError, BodyTooLarge, ErrorReason, NotFound
-from kit.logging import get_logger
-from kit.logging import request_id as current_request_id
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -21,6 +18,9 @@ from edge.config import UPLOAD_BODY_BYTES_MAX, EdgeSettings
 from edge.open.routes import PREFIX as OPEN_PREFIX
 from edge.open.routes import OpenContract
 from edge.replies import json_reply
+from kit.errors import AppError, BodyTooLarge, ErrorReason, NotFound
+from kit.logging import get_logger
+from kit.logging import request_id as current_request_id
 
 log = get_logger(__name__)
 

@@ -5,12 +5,13 @@ from __future__ import annotations  # Async stubs exist for type checkers only.
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.requests import HTTPConnection
+
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.gateway.v1 import gateway_service_pb2_grpc as gateway_grpc
 from kit.errors import AppError, CredentialInvalid
 from kit.rpc import Channel
-from starlette.requests import HTTPConnection
 
 CALL_TIMEOUT_S: Final = 10.0
 SUBMIT_TIMEOUT_S: Final = 20.0  # A hold, a commit, and a name to resolve for each input URL.

@@ -3,10 +3,10 @@
 from typing import Any, Final
 
 import orjson
-from kit.errors import BodyTooLarge, InvalidArgument
 from starlette.requests import Request
 
 from edge.config import JSON_BODY_BYTES_MAX
+from kit.errors import BodyTooLarge, InvalidArgument
 
 JSON_TYPES: Final = ("application/json",)
 

@@ -2,9 +2,10 @@
 
 from typing import ClassVar, Final
 
-from kit.settings import ServiceSettings
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
+
+from kit.settings import ServiceSettings
 
 JSON_BODY_BYTES_MAX: Final = 1024 * 1024  # The largest honest job request is a prompt and sixteen URLs: 50 KB.
 FILE_BYTES_MAX: Final = 20 * 1024 * 1024  # One uploaded file; the gateway's tickets say the same.

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from atelier.assets.v1 import asset_pb2
-from atelier.assets.v1 import asset_service_pb2 as pb2
-from kit.errors import AppError, BodyTooLarge, InvalidArgument
 from python_multipart.exceptions import MultipartParseError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -17,8 +14,11 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from atelier.assets.v1 import asset_pb2
+from atelier.assets.v1 import asset_service_pb2 as pb2
 from edge.backend import TRANSFER_TIMEOUT_S, Backend
 from edge.config import FILE_BYTES_MAX, UPLOAD_BODY_BYTES_MAX, UPLOAD_FIELDS_MAX, UPLOAD_FILES_MAX
+from kit.errors import AppError, BodyTooLarge, InvalidArgument
 
 UPLOAD_CHUNK_BYTES: Final = 256 * 1024
 NAME_CHARS_MAX: Final = 512

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import orjson
-from atelier.gateway.v1 import gateway_service_pb2 as pb2
-from atelier.jobs.v1 import job_pb2
-from kit.errors import AppError
 from starlette.responses import StreamingResponse
 
+from atelier.gateway.v1 import gateway_service_pb2 as pb2
+from atelier.jobs.v1 import job_pb2
 from edge.backend import WATCH_TIMEOUT_S, Backend, Metadata
+from kit.errors import AppError
 
 TERMINAL: Final = frozenset(
     {

@@ -8,16 +8,16 @@ from typing import Final
 
 import uvicorn
 import uvloop
+
+from edge.app import build_app
+from edge.backend import Backend
+from edge.config import SHUTDOWN_GRACE_S, EdgeSettings
 from kit import crash
 from kit.identity import IdentitySigner
 from kit.lifecycle import Lifecycle
 from kit.logging import configure, get_logger
 from kit.metrics import MetricsPage
 from kit.rpc import LocalDirectory, connect
-
-from edge.app import build_app
-from edge.backend import Backend
-from edge.config import SHUTDOWN_GRACE_S, EdgeSettings
 
 NAME: Final = "edge"
 STOP_TIMEOUT_S: Final = SHUTDOWN_GRACE_S + 5

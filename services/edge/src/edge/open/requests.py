@@ -7,12 +7,12 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import orjson
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.jobs.v1 import job_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
-from kit.errors import InvalidArgument, ModelUnknown
-
 from edge.body import Fields
+from kit.errors import InvalidArgument, ModelUnknown
 
 INPUTS_MAX: Final = 16
 URL_CHARS_MAX: Final = 2048

@@ -5,14 +5,13 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from atelier.assets.v1 import asset_pb2
-from atelier.assets.v1 import asset_service_pb2 as assets_pb2
-from atelier.gateway.v1 import gateway_service_pb2 as pb2
-from kit.errors import AppError, InvalidArgument, NotFound
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from atelier.assets.v1 import asset_pb2
+from atelier.assets.v1 import asset_service_pb2 as assets_pb2
+from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from edge import files, live
 from edge.answers import open_error
 from edge.backend import CALL_TIMEOUT_S, FETCH_TIMEOUT_S, SUBMIT_TIMEOUT_S, Backend, Metadata, caller
@@ -20,6 +19,7 @@ from edge.body import Fields, read_json_object
 from edge.open import requests, views
 from edge.open.openapi import document
 from edge.replies import json_reply
+from kit.errors import AppError, InvalidArgument, NotFound
 
 PREFIX: Final = "/api/v1"
 KINDS: Final = ("image", "video", "vector")

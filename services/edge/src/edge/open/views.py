@@ -5,11 +5,12 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from atelier.assets.v1 import asset_pb2
 from atelier.common.v1 import error_reason_pb2, money_pb2
 from atelier.gateway.v1 import gateway_service_pb2 as gateway_pb2
 from atelier.jobs.v1 import job_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
 
 STATUS_NAMES = {
     job_pb2.JOB_STATE_QUEUED: "queued",
