@@ -13,12 +13,13 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2
+from protovalidate._gen.buf.validate import validate_pb
+from pydantic import SecretStr
+
 from kit.identity import IdentitySigner
 from kit.rpc import AnyServer, Channel, LocalDirectory, connect, open_server
 from kit.rpc.local import LocalChannel
 from kit.settings import ServiceSettings
-from protovalidate._gen.buf.validate import validate_pb
-from pydantic import SecretStr
 
 SECRET = SecretStr("c" * 32)
 PATH = "/atelier.testing.echo.v1.EchoService/"

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+
 from kit.errors import Cancelled, DeadlineExceeded, DependencyUnavailable, Internal, Unimplemented
 
 LEAK: contextvars.ContextVar[str] = contextvars.ContextVar("leak", default="")

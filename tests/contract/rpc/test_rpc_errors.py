@@ -7,6 +7,7 @@ import grpc
 import pytest
 import structlog
 from google.rpc import error_details_pb2, status_pb2
+
 from kit import errors
 from kit.errors import AppError, ErrorReason
 from kit.rpc.limits import MESSAGE_BYTES_MAX

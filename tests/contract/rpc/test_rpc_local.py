@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+
 from kit.identity import IdentitySigner
 from kit.rpc import LocalDirectory, LocalServer, connect, open_server
 from kit.settings import ServiceSettings
-from pydantic import SecretStr
 
 SECRET = SecretStr("c" * 32)
 # Ten times what it takes on a small machine (about 17 µs), so that only a real mistake fails the test.

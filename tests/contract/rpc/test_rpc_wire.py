@@ -12,10 +12,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from pydantic import SecretStr
+
 from kit.errors import DependencyUnavailable, LeaseLost
 from kit.identity import IdentitySigner
 from kit.rpc import Server, connect, limits
-from pydantic import SecretStr
 
 SECRET = SecretStr("c" * 32)
 SERVING = health_pb2.HealthCheckResponse.SERVING

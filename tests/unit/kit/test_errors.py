@@ -4,6 +4,7 @@ import pickle
 
 import grpc
 import pytest
+
 from atelier.common.v1 import error_reason_pb2
 from kit import errors
 from kit.error_reason import REASONS_OF_BARE_STATUS, STATUSES

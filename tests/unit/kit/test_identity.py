@@ -3,10 +3,11 @@
 import contextvars
 
 import pytest
+from pydantic import SecretStr
+
 from kit import identity
 from kit.errors import PermissionDenied
 from kit.identity import Identity, IdentitySigner, IdentityVerifier
-from pydantic import SecretStr
 
 SECRET = SecretStr("s" * 32)
 

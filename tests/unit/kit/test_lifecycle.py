@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+
 from kit.lifecycle import EXIT_AT_ONCE, BackgroundFailed, Lifecycle, StartFailed
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+
 from kit import logging as kit_logging
 from kit.logging import STRUCK_OUT, configure, get_logger, redact
 

@@ -4,9 +4,10 @@ import os
 from typing import Any
 
 import pytest
-from kit.settings import ServiceSettings
 from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
+
+from kit.settings import ServiceSettings
 
 SECRET = "i" * 32
 

@@ -3,10 +3,11 @@
 import re
 
 import pytest
+from pydantic import SecretStr
+
 from kit.errors import TicketInvalid
 from kit.identity import IdentitySigner
 from kit.tickets import TTL_S_MAX, Ticket, TicketSigner
-from pydantic import SecretStr
 
 SECRET = SecretStr("t" * 40)
 FULL = Ticket(

@@ -50,9 +50,7 @@ class AppError(Exception):
         self.message = (message or self.default_message)[:MESSAGE_CHARS_MAX]
         self.field = field
         self.retry_after_s = retry_after_s
-        self.metadata: dict[str, str] = {
-            name: str(value)[:METADATA_CHARS_MAX] for name, value in metadata.items()
-        }
+        self.metadata: dict[str, str] = {name: str(value)[:METADATA_CHARS_MAX] for name, value in metadata.items()}
         super().__init__(self.message)
 
     @staticmethod

@@ -11,8 +11,10 @@ from kit.errors import DeadlineExceeded
 
 # With less than this left nobody would see the answer; saying so at once frees the caller and us.
 REMAINING_S_MIN: Final = 0.005
-# Kept back from outgoing calls, so that their failure can still be told to our own caller.
+# Kept back from outgoing calls, so that their failure can still be told to our own caller: at least this long, and as
+# much as the wire rounds time-outs up by.
 MARGIN_S: Final = 0.005
+MARGIN_RATIO: Final = 0.01
 
 _deadline: ContextVar[float | None] = ContextVar("atelier_deadline", default=None)
 
@@ -41,7 +43,8 @@ def capped(timeout_s: float) -> float:
     deadline = _deadline.get()
     if deadline is None:
         return timeout_s
-    left = deadline - time.monotonic() - MARGIN_S
+    left = deadline - time.monotonic()
+    left -= max(MARGIN_S, left * MARGIN_RATIO)
     if left < REMAINING_S_MIN:
         raise DeadlineExceeded("Too little time is left for a call this one needs.")
     return min(timeout_s, left)
