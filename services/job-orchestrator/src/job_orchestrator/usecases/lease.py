@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kit import crash
 from kit.db import Database, Tx
-from kit.errors import AppError
+from kit.errors import AppError, NotServing
 from kit.logging import get_logger
 from kit.rpc import detached
 
@@ -59,7 +59,9 @@ class LeaseJobs:
         self._giving_back: set[asyncio.Task[None]] = set()
 
     async def __call__(self, pool: str, worker_id: str, *, slots: int, wait_s: float, lease_ms: int) -> list[Lease]:
-        """Return up to `slots` jobs, waiting up to `wait_s` for the first one; perhaps none."""
+        """Return up to `slots` jobs, waiting up to `wait_s` for the first one; perhaps none. Raises NotServing."""
+        if self._wakeups.closed:
+            raise NotServing  # An empty answer would make the worker ask again at once.
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_s
         with self._wakeups.at_pool(pool) as waiter:

@@ -25,8 +25,10 @@ class WatchJobs:
         self._recheck_s = recheck_s
 
     async def __call__(self, client_id: str, *, after_position: int, job_id: str) -> AsyncIterator[JobEvent]:
-        """Yield every event behind `after_position` (0: those from now on), each once and in order, until the
-        caller leaves or the service stops. Raises JobNotFound for a job that is not the client's.
+        """Yield every event behind `after_position`, each once and in order, until the caller leaves or the
+        service stops. 0 means all events of the job, or without a job those from now on.
+
+        Raises JobNotFound for a job that is not the client's.
         """
         with self._wakeups.at_client(client_id) as waiter:
             position = await self._db.read(partial(self._begin, client_id, after_position, job_id))
@@ -51,4 +53,5 @@ class WatchJobs:
             job = self._jobs.find(tx, job_id)
             if job is None or job.client_id != client_id:
                 raise JobNotFound
+            return after_position  # 0: from the job's first event.
         return after_position or self._lists.last_position(tx, client_id)
