@@ -5,13 +5,17 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from pydantic import SecretStr
+
 from asset_store.blobs_folder import INCOMING, FolderBlobs
 from asset_store.blobs_s3 import S3Blobs, S3Place
 from asset_store.config import AssetStoreSettings
@@ -31,10 +35,11 @@ from kit.rpc import LocalDirectory, Server, connect, open_server
 from kit.service import Resources
 from kit.settings import ServiceSettings
 from kit.tickets import Ticket, TicketSigner
-from PIL import Image
-from pydantic import SecretStr
 from testkit.clock import FakeClock
 from testkit.web import FakeResolver
+
+if TYPE_CHECKING:  # Only the type stubs know this class.
+    from atelier.assets.v1.asset_service_pb2_grpc import AssetServiceAsyncStub
 
 SERVERS = pytest.mark.servers
 SECRET = SecretStr("s" * 32)
@@ -95,7 +100,7 @@ async def database(database_url: str, clock: FakeClock) -> AsyncIterator[Databas
     await database.close()
 
 
-class FakeOrchestrator(JobAdminServiceServicer):
+class FakeOrchestrator(JobAdminServiceServicer):  # Only the RPC that the asset store calls.
     """Answers ResolveFate from a table; a job that is not in it is fenced, as the real one would."""
 
     def __init__(self) -> None:
@@ -103,8 +108,8 @@ class FakeOrchestrator(JobAdminServiceServicer):
         self.asked: list[str] = []
         self.away = False
 
-    def decide(self, job_id: str, state: int, *asset_ids: str) -> None:
-        self.fates[job_id] = admin_pb.Fate(job_id=job_id, state=job_pb2.JobState(state), asset_ids=asset_ids)
+    def decide(self, job_id: str, state: job_pb2.JobState, *asset_ids: str) -> None:
+        self.fates[job_id] = admin_pb.Fate(job_id=job_id, state=state, asset_ids=asset_ids)
 
     async def ResolveFate(self, request: admin_pb.ResolveFateRequest, context: Any) -> admin_pb.ResolveFateResponse:
         require_service("asset-store")
@@ -132,7 +137,7 @@ class House:
 
     deployment: Deployment
     store: AssetStore
-    stub: AssetServiceStub
+    stub: "AssetServiceAsyncStub"
     jobs: FakeOrchestrator
     clock: FakeClock
     resolver: FakeResolver
@@ -239,42 +244,49 @@ def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Deployment:
 @pytest.fixture
 async def house(deployment: Deployment, allow_private_targets: str) -> AsyncIterator[House]:
     """The asset store, started, beside an orchestrator that only knows fates."""
-    plan, clock, jobs = deployment, FakeClock(time.time_ns() // 1_000_000), FakeOrchestrator()
-    orchestrator = open_server("job-orchestrator", ServiceSettings(internal_secret=SECRET), directory=plan.directory)
-    orchestrator.add(add_JobAdminServiceServicer_to_server, jobs)
-    await orchestrator.start()
-    await asyncio.to_thread(migrate, plan.settings.database_url, "asset_store")
-    database = open_database(plan.settings.database_url, clock=clock)
+    plan, clock, jobs = deployment, FakeClock(time.time_ns() // 1_000_000), FakeOrchestrator()  # type: ignore[abstract]  # The rest is inherited.
+    async with AsyncExitStack() as stack:
+        orchestrator = open_server(
+            "job-orchestrator", ServiceSettings(internal_secret=SECRET), directory=plan.directory
+        )
+        orchestrator.add(add_JobAdminServiceServicer_to_server, jobs)
+        await orchestrator.start()
+        stack.push_async_callback(orchestrator.stop, 0)
+        await asyncio.to_thread(migrate, plan.settings.database_url, "asset_store")
+        database = open_database(plan.settings.database_url, clock=clock)
+        stack.push_async_callback(database.close)
+        stack.push_async_callback(plan.blobs.close)
 
-    settings = plan.settings.model_copy(
-        update={"jobs_target": _target(orchestrator), "allow_private_targets": allow_private_targets}
-    )
-    to_jobs = connect(settings.jobs_target, identity=IdentitySigner("asset-store", SECRET), directory=plan.directory)
-    resources = Resources(database=database, bus=plan.bus, connect=lambda _: to_jobs, clock=clock)
-    resolver = FakeResolver({"inner.example.com": ["10.1.2.3"], "pictures.example.com": ["127.0.0.1"]})
-    store = AssetStore(settings, resources, resolver=resolver)
-    server = open_server("asset-store", settings, directory=plan.directory)
-    store.register(server)
-    await store.start()
-    await server.start()
-    await plan.bus.start()
-    channel = connect(_target(server), identity=IdentitySigner("gateway", SECRET), directory=plan.directory)
-    yield House(
-        deployment=replace(plan, settings=settings),
-        store=store,
-        stub=AssetServiceStub(channel),
-        jobs=jobs,
-        clock=clock,
-        resolver=resolver,
-    )
-    await channel.close()
-    await plan.bus.stop()
-    await server.stop()
-    await store.stop()
-    await to_jobs.close()
-    await orchestrator.stop(0)
-    await database.close()
-    await plan.blobs.close()
+        settings = plan.settings.model_copy(
+            update={"jobs_target": _target(orchestrator), "allow_private_targets": allow_private_targets}
+        )
+        to_jobs = connect(
+            settings.jobs_target, identity=IdentitySigner("asset-store", SECRET), directory=plan.directory
+        )
+        stack.push_async_callback(to_jobs.close)
+        resources = Resources(opened_database=database, bus=plan.bus, connect=lambda _: to_jobs, clock=clock)
+        resolver = FakeResolver({"inner.example.com": ["10.1.2.3"], "pictures.example.com": ["127.0.0.1"]})
+        store = AssetStore(settings, resources, resolver=resolver)
+        server = open_server("asset-store", settings, directory=plan.directory)
+        store.register(server)
+        await store.start()
+        stack.push_async_callback(store.stop)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        stack.push_async_callback(plan.bus.stop)
+        await plan.bus.start()
+        channel = connect(_target(server), identity=IdentitySigner("gateway", SECRET), directory=plan.directory)
+        stack.push_async_callback(channel.close)
+        await asyncio.sleep(0)
+        await store.sweep()  # The one that begins with the start is over by then.
+        yield House(
+            deployment=replace(plan, settings=settings),
+            store=store,
+            stub=AssetServiceStub(channel),
+            jobs=jobs,
+            clock=clock,
+            resolver=resolver,
+        )
 
 
 @pytest.fixture

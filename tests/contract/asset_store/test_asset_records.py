@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from asset_store.domain import Asset, Content, Intake, Origin, Standing, blob_key
 from asset_store.ports import Filter
 from asset_store.sql import METADATA, SqlAssetRecords, SqlLinkRecords, SqlUpkeep
@@ -54,7 +55,7 @@ async def add_output(records: SqlAssetRecords, asset_id: str, job_id: str) -> As
 
 async def standing(records: SqlAssetRecords, asset_id: str) -> Standing | None:
     asset = await records.find_any(asset_id)
-    return asset and asset.standing
+    return None if asset is None else asset.standing
 
 
 async def test_migrations_make_the_tables_of_the_code(database_url: str, database: Database) -> None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+
 from atelier.assets.v1 import asset_pb2
 from atelier.assets.v1 import asset_service_pb2 as pb
 from kit.errors import (
@@ -19,7 +21,6 @@ from kit.errors import (
     TicketInvalid,
 )
 from kit.tickets import Ticket, TicketSigner
-from pydantic import SecretStr
 
 HTML = b"<!doctype html><html><body>not a picture</body></html>"
 MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + b"\x00\x00\x00\x08mdat"

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from asset_store.domain import blob_key
 from asset_store.ports import CHUNK_BYTES, BlobMissing, BlobStore, Staged
 

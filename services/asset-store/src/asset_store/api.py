@@ -5,10 +5,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
-from atelier.assets.v1 import asset_service_pb2 as pb
-from atelier.assets.v1.asset_service_pb2_grpc import AssetServiceServicer
-from kit.errors import InvalidArgument
-from kit.identity import require_client
 
 from asset_store.mapping import to_ms, to_origin, to_proto
 from asset_store.ports import Filter
@@ -17,6 +13,10 @@ from asset_store.usecases.outputs import FindAsset
 from asset_store.usecases.read import ReadAsset
 from asset_store.usecases.records import DeleteAsset, ListAssets
 from asset_store.usecases.take import FetchAsset, UploadAsset, VetUrl
+from atelier.assets.v1 import asset_service_pb2 as pb
+from atelier.assets.v1.asset_service_pb2_grpc import AssetServiceServicer
+from kit.errors import InvalidArgument
+from kit.identity import require_client
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 

@@ -8,11 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from kit.errors import DependencyUnavailable
-
 from asset_store.domain import is_blob_key
 from asset_store.ports import CHUNK_BYTES, BlobEntry, BlobMissing, Staged
 from asset_store.threads import Threads
+from kit.errors import DependencyUnavailable
 
 READ_BYTES: Final = 4 * CHUNK_BYTES  # One hop into a thread for four messages.
 INCOMING: Final = ".incoming"  # The spool's folder: on the same disk, and no client hash begins with a dot.

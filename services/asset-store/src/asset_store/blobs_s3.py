@@ -12,8 +12,6 @@ from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
-from kit.errors import DependencyUnavailable, StorageFull
-from kit.logging import get_logger
 from minio import Minio
 from minio.commonconfig import ENABLED, Filter
 from minio.error import MinioException, S3Error
@@ -23,6 +21,8 @@ from pydantic import SecretStr
 from asset_store.domain import is_blob_key
 from asset_store.ports import CHUNK_BYTES, BlobEntry, BlobMissing, Staged
 from asset_store.threads import THREADS, Threads
+from kit.errors import DependencyUnavailable, StorageFull
+from kit.logging import get_logger
 
 PART_BYTES: Final = 16 * 1024 * 1024  # Most pictures go up in one request, which leaves nothing behind when it breaks.
 CONNECT_S: Final = 5.0

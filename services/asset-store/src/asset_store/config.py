@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import ClassVar
 
-from kit.settings import ServiceSettings
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
+
+from kit.settings import ServiceSettings
 
 
 class AssetStoreSettings(ServiceSettings):

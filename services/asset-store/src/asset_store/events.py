@@ -2,10 +2,9 @@
 
 from typing import Final
 
+from asset_store.usecases.outputs import SettleOutputs
 from atelier.events.v1 import job_events_pb2 as events_pb
 from kit.events import Event
-
-from asset_store.usecases.outputs import SettleOutputs
 
 SUCCEEDED: Final = "atelier.jobs.v1.job_succeeded"
 WITHOUT_RESULT: Final[dict[str, type[events_pb.JobFailed | events_pb.JobExpired | events_pb.JobCancelled]]] = {

@@ -12,11 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from asset_store.domain import FIELD, PictureLimits
 from kit import media
 from kit.errors import DependencyUnavailable, InputTooLarge, InputUnsupported
 from kit.logging import get_logger
-
-from asset_store.domain import FIELD, PictureLimits
 
 WALL_S_MAX: Final = 15.0  # A picture within the limits takes a second or two; the rest is patience with a busy machine.
 START_S_MAX: Final = 30.0  # An interpreter and Pillow: a tenth of a second, or many on a machine that is swamped.

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from asset_store.ports import Fate
 from atelier.jobs.v1 import job_admin_service_pb2 as admin_pb
 from atelier.jobs.v1 import job_pb2
 from atelier.jobs.v1.job_admin_service_pb2_grpc import JobAdminServiceStub
 from kit.rpc import Channel
-
-from asset_store.ports import Fate
 
 RESOLVE_S: Final = 3.0  # One indexed query; a reader waits for it.
 

@@ -8,14 +8,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from atelier.assets.v1.asset_service_pb2_grpc import add_AssetServiceServicer_to_server
-from kit.events import OutboxRelay
-from kit.ids import new_id
-from kit.rpc import AnyServer
-from kit.service import Resources
-from kit.tickets import TicketSigner
-from kit.web import Resolver, WallPolicy
-
 from asset_store.api import AssetServicer, UseCases
 from asset_store.blobs_folder import INCOMING, FolderBlobs
 from asset_store.config import AssetStoreSettings
@@ -35,6 +27,13 @@ from asset_store.usecases.store import StoreFile
 from asset_store.usecases.sweep import Sweep
 from asset_store.usecases.take import FetchAsset, UploadAsset, VetUrl
 from asset_store.web import WalledWeb
+from atelier.assets.v1.asset_service_pb2_grpc import add_AssetServiceServicer_to_server
+from kit.events import OutboxRelay
+from kit.ids import new_id
+from kit.rpc import AnyServer
+from kit.service import Resources
+from kit.tickets import TicketSigner
+from kit.web import Resolver, WallPolicy
 
 NAME: Final = "asset-store"
 

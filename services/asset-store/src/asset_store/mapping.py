@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from atelier.assets.v1 import asset_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from asset_store.domain import Asset, Origin
+from atelier.assets.v1 import asset_pb2
 
 _ORIGINS: Final = {
     Origin.UPLOAD: asset_pb2.ASSET_ORIGIN_UPLOAD,

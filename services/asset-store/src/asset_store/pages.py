@@ -9,11 +9,11 @@ import hmac
 from typing import Final
 
 import orjson
-from kit.errors import PageTokenInvalid
-from kit.identity import purpose_key
 from pydantic import SecretStr
 
 from asset_store.ports import Filter
+from kit.errors import PageTokenInvalid
+from kit.identity import purpose_key
 
 _PURPOSE: Final = b"atelier/assets/page/v1"
 _MAC_BYTES: Final = 16  # A token grants nothing that the query does not: 128 bits keep it short.

@@ -9,12 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from kit import media
-from kit.errors import BodyTooLarge, InputUnsupported
-
 from asset_store.domain import FIELD
 from asset_store.ports import Staged
 from asset_store.threads import Threads
+from kit import media
+from kit.errors import BodyTooLarge, InputUnsupported
 
 FLUSH_BYTES: Final = 1024 * 1024  # One hop into a thread for so many bytes; a small picture takes one in all.
 

@@ -1,11 +1,10 @@
 """Outside URLs, through the house's wall (`kit.web`)."""
 
+from asset_store.ports import Sink
 from kit.web import FetchLimits, Resolver, SystemResolver, WallPolicy, WebClient
 from kit.web.dns import resolve
 from kit.web.refusal import Refusal, refused
 from kit.web.target import judge_url
-
-from asset_store.ports import Sink
 
 FIELD = "url"
 

@@ -1,12 +1,12 @@
 """Links in SQL."""
 
-from kit.db import Database, Tx
-from kit.errors import AssetNotFound
 from sqlalchemy import and_, insert, or_, select, update
 
 from asset_store.domain import Asset, Standing
 from asset_store.sql.records import alive
 from asset_store.sql.tables import ASSETS, LINKS, to_asset
+from kit.db import Database, Tx
+from kit.errors import AssetNotFound
 
 
 class SqlLinkRecords:

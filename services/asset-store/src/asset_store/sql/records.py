@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
-from kit import crash
-from kit.db import Database, Tx
 from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from asset_store.domain import Asset, Content, Intake, Standing, new_asset
 from asset_store.ports import Filter
 from asset_store.sql.tables import ASSETS, LINKS, to_asset, to_row
+from kit import crash
+from kit.db import Database, Tx
 
 BEFORE_COMMIT: Final = crash.declare("assets.store.before_commit", "the record is inserted, nothing is committed")
 

@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-from kit.events import tables as event_tables
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -18,6 +17,7 @@ from sqlalchemy import (
 )
 
 from asset_store.domain import Asset, Content, Origin, Standing
+from kit.events import tables as event_tables
 
 METADATA: Final = MetaData()
 _WHOLE: Final = BigInteger().with_variant(Integer(), "sqlite")  # STRICT tables know only INTEGER, of 64 bits.

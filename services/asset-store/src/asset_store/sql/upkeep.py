@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from kit.db import Database, Tx
-from kit.events import seen
 from sqlalchemy import delete, select, update
 
 from asset_store.domain import Asset, Standing
 from asset_store.sql.tables import ASSETS, LINKS, to_asset
+from kit.db import Database, Tx
+from kit.events import seen
 
 CONSUMER: Final = "assets"  # Our name in the inbox and on the bus.
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from asset_store.domain import Asset
+from asset_store.ports import AssetRecords, BlobStore
 from kit import crash
 from kit.errors import AppError
 from kit.logging import get_logger
-
-from asset_store.domain import Asset
-from asset_store.ports import AssetRecords, BlobStore
 
 BETWEEN: Final = crash.declare("assets.delete.between", "the record is marked as deleting, its bytes are still there")
 _log = get_logger(__name__)

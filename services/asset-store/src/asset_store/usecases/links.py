@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-from kit.errors import AssetNotFound
-from kit.tickets import Ticket, TicketSigner
-
 from asset_store.domain import Asset
 from asset_store.ports import LinkRecords
 from asset_store.usecases.outputs import FindAsset
+from kit.errors import AssetNotFound
+from kit.tickets import Ticket, TicketSigner
 
 TOKEN_BYTES: Final = 16
 TICKET_TTL_S: Final = 300.0  # Long enough to begin the download that the link was opened for.

@@ -6,12 +6,11 @@ reader at once, the sweeper later.
 
 from collections.abc import Sequence
 
-from kit.errors import AssetNotFound
-from kit.logging import get_logger
-
 from asset_store.domain import Asset, Standing
 from asset_store.ports import AssetRecords, Jobs, Upkeep
 from asset_store.usecases.delete import Erase
+from kit.errors import AssetNotFound
+from kit.logging import get_logger
 
 _log = get_logger(__name__)
 

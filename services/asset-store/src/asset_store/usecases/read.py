@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from asset_store.domain import Asset
+from asset_store.ports import AssetRecords, BlobMissing, BlobStore
 from kit.errors import AssetNotFound, Internal, InvalidArgument, TicketInvalid
 from kit.logging import get_logger
 from kit.tickets import TicketSigner
-
-from asset_store.domain import Asset
-from asset_store.ports import AssetRecords, BlobMissing, BlobStore
 
 ACTION = "read"
 _log = get_logger(__name__)

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kit.errors import AppError, AssetNotFound
-from kit.logging import get_logger
-
 from asset_store.domain import Asset, Standing
 from asset_store.pages import PageTokens
 from asset_store.ports import AssetRecords, Filter
 from asset_store.usecases.delete import Erase
 from asset_store.usecases.outputs import DecideOutputs, FindAsset
+from kit.errors import AppError, AssetNotFound
+from kit.logging import get_logger
 
 PAGE_SIZE: Final = 20
 _log = get_logger(__name__)

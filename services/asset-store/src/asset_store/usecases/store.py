@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from asset_store.domain import Asset, Content, Intake, Standing, blob_key
+from asset_store.ports import AssetRecords, BlobStore, Inspector, Sink, Spool, Staged
 from kit import crash, media
 from kit.errors import AppError, Conflict, DeadlineExceeded, DependencyUnavailable, RequestIdReused
 from kit.logging import get_logger
-
-from asset_store.domain import Asset, Content, Intake, Standing, blob_key
-from asset_store.ports import AssetRecords, BlobStore, Inspector, Sink, Spool, Staged
 
 AFTER_BYTES: Final = crash.declare("assets.store.after_bytes", "the bytes are stored, no record names them")
 AFTER_COMMIT: Final = crash.declare("assets.store.after_commit", "the record is committed, nobody was told")

@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from kit.clock import Clock
-from kit.errors import AppError
-from kit.logging import get_logger
-
 from asset_store.ports import BlobStore, Spool, Upkeep
 from asset_store.usecases.delete import Erase
 from asset_store.usecases.outputs import DecideOutputs
+from kit.clock import Clock
+from kit.errors import AppError
+from kit.logging import get_logger
 
 EVERY_S: Final = 60.0  # Retention is counted in days; a minute late is not late.
 BATCH: Final = 200  # Rows in one transaction: short for the writers that wait behind it.
@@ -47,16 +46,18 @@ class Sweep:
         self._blobs = blobs
         self._spool = spool
         self._clock = clock
+        self._alone = asyncio.Lock()
         self._scanned_to = ""  # The scan of all keys goes on where the last sweep stopped, and begins again at the end.
 
     async def __call__(self) -> Swept:
         """Sweep once. What fails is logged and tried again by the next sweep; the other duties are still done."""
         swept = Swept()
-        await self._try("expired", self._expire, swept)
-        await self._try("undecided", self._undecided, swept)
-        await self._try("deleting", self._deleting, swept)
-        await self._try("spool", self._spooled, swept)
-        await self._try("orphans", self._orphans, swept)
+        async with self._alone:
+            await self._try("expired", self._expire, swept)
+            await self._try("undecided", self._undecided, swept)
+            await self._try("deleting", self._deleting, swept)
+            await self._try("spool", self._spooled, swept)
+            await self._try("orphans", self._orphans, swept)
         if swept != Swept():
             _log.info(
                 "assets_swept",

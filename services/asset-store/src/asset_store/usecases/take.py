@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 from urllib.parse import unquote, urlsplit
 
-from kit.errors import InvalidArgument
-from kit.tickets import Ticket, TicketSigner
-
 from asset_store.domain import CLIENT_BYTES_MAX, KINDS, OUTPUT_BYTES_MAX, Asset, Intake, Origin, clean_name
 from asset_store.ports import AssetRecords, Sink, Web
 from asset_store.usecases.store import StoreFile
+from kit.errors import InvalidArgument
+from kit.tickets import Ticket, TicketSigner
 
 ACTION = "upload"
 
