@@ -1,6 +1,7 @@
 """Whole deployments of Atelier for tests and the local stack: the embedded one, and six services on real servers."""
 
 from testkit.deployments.deployment import Deployment, Operator
+from testkit.deployments.partners import new_partner
 from testkit.deployments.ports import ReservedPort
 from testkit.deployments.process import OrphansLeft, ServiceProcess
 from testkit.deployments.stack import StackDeployment
@@ -14,4 +15,5 @@ __all__ = [
     "ServiceProcess",
     "StackDeployment",
     "StandaloneDeployment",
+    "new_partner",
 ]

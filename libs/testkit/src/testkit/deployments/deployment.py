@@ -16,13 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
+from pydantic import SecretStr
+
 from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
 from atelier.gateway.v1 import client_admin_service_pb2_grpc as admin_grpc
 from atelier.jobs.v1 import job_admin_service_pb2_grpc as job_admin_grpc
 from kit.identity import IdentitySigner
 from kit.rpc import Channel, connect
-from pydantic import SecretStr
-
 from testkit.deployments.process import KILL_TIMEOUT_S, STOP_GRACE_S, ServiceProcess
 
 OPERATOR: Final = "operator"  #: The identity that administrative RPCs ask for.
@@ -111,7 +111,7 @@ class Deployment(ABC):
         return self._services
 
     def configure(self, *, service: str | None = None, **variables: str | None) -> None:
-        """Set environment variables, or with None unset them, for all processes or one. It counts from the next start."""
+        """Set environment variables, or with None unset them, for all processes or one, from the next start on."""
         chosen = self._environment if service is None else self._special.setdefault(service, {})
         for name, value in variables.items():
             if value is None:
