@@ -20,10 +20,13 @@ from standalone.operator import stubs
 from standalone.place import Place
 
 UNIT_NAMES: Final = {unit: name for name, unit in UNITS.items()}
-STATES: Final[dict[str, job_pb2.JobState]] = {
-    name.removeprefix("JOB_STATE_").lower(): job_pb2.JobState.Value(name)
-    for name, number in job_pb2.JobState.items()
-    if number != 0
+STATES: Final = {
+    "queued": job_pb2.JOB_STATE_QUEUED,
+    "running": job_pb2.JOB_STATE_RUNNING,
+    "succeeded": job_pb2.JOB_STATE_SUCCEEDED,
+    "failed": job_pb2.JOB_STATE_FAILED,
+    "expired": job_pb2.JOB_STATE_EXPIRED,
+    "cancelled": job_pb2.JOB_STATE_CANCELLED,
 }
 VERIFY_TIMEOUT_S: Final = 600.0  # Every posting is read once.
 CLIENTS_PAGE: Final = 1000
