@@ -109,14 +109,16 @@ class FakeProvider:
         self.closed = 0
         self._words = words
         self._task_ids = task_ids
+        self._ended = asyncio.Event()
 
     async def start(self) -> None:
         """Count it."""
         self.started += 1
 
     async def close(self) -> None:
-        """Count it."""
+        """End what runs, and count it."""
         self.closed += 1
+        self._ended.set()
 
     async def submit(self, task: Any, on_progress: Callable[[float], None]) -> Any:
         """Do as the behavior says."""
@@ -136,7 +138,8 @@ class FakeProvider:
             upstream.running -= 1
 
     async def _take(self, task: Any, behavior: Behavior, on_progress: Callable[[float], None]) -> Any:
-        await asyncio.sleep(behavior.submit_s)
+        if not await self._works(behavior.submit_s, None):
+            return self._lost("The provider was closed.")
         if behavior.raised is not None:
             raise behavior.raised
         if behavior.refused is not None:
@@ -157,10 +160,25 @@ class FakeProvider:
         for fraction in behavior.progress:
             on_progress(fraction)
             await asyncio.sleep(0)
-        await asyncio.sleep(behavior.delay_s)
-        if behavior.until is not None:
-            await behavior.until.wait()
+        if not await self._works(behavior.delay_s, behavior.until):
+            return self._lost("The provider was closed.")
         return self._end(taken)
+
+    async def _works(self, seconds: float, until: asyncio.Event | None) -> bool:
+        """Take that long; returns False when the provider was closed first."""
+
+        async def work() -> None:
+            await asyncio.sleep(seconds)
+            if until is not None:
+                await until.wait()
+
+        tasks = [asyncio.create_task(work()), asyncio.create_task(self._ended.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return tasks[0].done()
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def poll(self, upstream_task_id: str) -> Any:
         """Tell how the task stands."""
