@@ -1,8 +1,6 @@
 """Wiring of billing: the same for a process of its own and inside the standalone."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from atelier.billing.v1 import hold_service_pb2_grpc, wallet_service_pb2_grpc
@@ -15,20 +13,11 @@ from billing.sql import SqlLedger
 from billing.sweeper import Sweeper
 from billing.usecases import Adjust, GrantUnits, PlaceHold, ReadBooks, SettleHold, Sweep
 from billing.usecases.settle_hold import CONSUMER
-from kit.db import Database
-from kit.events import EventBus, OutboxRelay
-from kit.rpc import AnyServer, Channel
+from kit.events import OutboxRelay
+from kit.rpc import AnyServer
+from kit.service import Resources
 
 NAME: Final = "billing"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What billing is given; whoever opened it closes it."""
-
-    database: Database  #: Migrated.
-    bus: EventBus  #: Not started yet.
-    connect: Callable[[str], Channel]
 
 
 class Billing:
@@ -38,7 +27,6 @@ class Billing:
 
     def __init__(self, settings: BillingSettings, resources: Resources) -> None:
         """Build everything; nothing runs yet."""
-        self._database, self._bus = resources.database, resources.bus
         ledger = SqlLedger(resources.database, announce=hold_resolved_event)
         read = ReadBooks(ledger=ledger, on_proof=measure_proof)
         settle_hold = SettleHold(ledger=ledger)
@@ -60,11 +48,6 @@ class Billing:
         """Put the servicers on a server."""
         server.add(hold_service_pb2_grpc.add_HoldServiceServicer_to_server, self._holds)
         server.add(wallet_service_pb2_grpc.add_WalletServiceServicer_to_server, self._wallets)
-
-    async def ready(self) -> bool:
-        """Whether the database and the broker answer; raises where the database does not."""
-        await self._database.ping()
-        return self._bus.ready
 
     async def start(self) -> None:
         """Begin to send events and to sweep."""
