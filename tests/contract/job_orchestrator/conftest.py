@@ -1,12 +1,16 @@
-"""The whole service on a real database of each kind, called as its neighbours call it, with billing played by a fake."""
+"""The whole service on a real database of each kind, called as its neighbours call it; billing is played by a fake."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from pydantic import SecretStr
+from sqlalchemy import text
+
 from atelier.billing.v1 import hold_pb2, hold_service_pb2, hold_service_pb2_grpc
 from atelier.common.v1 import money_pb2
 from atelier.events.v1 import job_events_pb2
@@ -20,7 +24,6 @@ from atelier.jobs.v1 import (
     lease_service_pb2,
     lease_service_pb2_grpc,
 )
-from google.protobuf.duration_pb2 import Duration
 from job_orchestrator.config import JobsSettings
 from job_orchestrator.main import JobOrchestrator
 from kit import identity
@@ -32,8 +35,6 @@ from kit.ids import new_id
 from kit.rpc import LocalDirectory, LocalServer, connect
 from kit.service import Resources
 from kit.settings import ServiceSettings
-from pydantic import SecretStr
-from sqlalchemy import text
 from testkit.clock import FakeClock
 
 SECRET = SecretStr("x" * 32)
@@ -424,7 +425,7 @@ async def world(build: Builder) -> World:
 
 
 @pytest.fixture
-def shop() -> Iterator[Any]:
+def shop() -> Any:
     """The builders of messages, for tests that change one thing in them."""
 
     class Shop:
@@ -433,4 +434,4 @@ def shop() -> Iterator[Any]:
         failure = staticmethod(failure)
         duration = staticmethod(duration)
 
-    yield Shop
+    return Shop

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from kit.errors import (
     DependencyUnavailable,
     IdempotencyKeyReused,
@@ -160,9 +161,7 @@ async def test_the_hold_outlives_the_deadline(world: Any, shop: Any) -> None:
 
 
 async def test_the_limit_of_unfinished_jobs_is_kept_and_nothing_is_held_beyond_it(world: Any) -> None:
-    accepted = await asyncio.gather(
-        *(world.accept(jobs_in_flight_max=5) for _ in range(20)), return_exceptions=True
-    )
+    accepted = await asyncio.gather(*(world.accept(jobs_in_flight_max=5) for _ in range(20)), return_exceptions=True)
     jobs = [job for job in accepted if not isinstance(job, BaseException)]
     assert len(jobs) == 5
     assert all(isinstance(one, TooManyJobs) for one in accepted if isinstance(one, BaseException))
@@ -272,9 +271,7 @@ async def test_resolve_fate_tells_what_a_finished_job_delivered(world: Any, shop
 async def test_a_fence_and_a_commit_of_one_id_never_both_win(world: Any) -> None:
     for _ in range(50):
         order = world.order()
-        accepted, (fate,) = await asyncio.gather(
-            world.submit(order), world.fates(order.job_id), return_exceptions=True
-        )
+        accepted, (fate,) = await asyncio.gather(world.submit(order), world.fates(order.job_id), return_exceptions=True)
         if fate.fenced:
             assert isinstance(accepted, JobFenced)
             assert order.job_id not in world.billing.open_holds()

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+
 from atelier.jobs.v1 import job_pb2, lease_service_pb2
 from kit.errors import InvalidArgument, LeaseLost, NotServing
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from atelier.jobs.v1 import job_pb2, job_service_pb2
 from job_orchestrator.sql.tables import METADATA
 from kit import identity

@@ -4,12 +4,11 @@ from typing import Final
 
 from atelier.billing.v1 import hold_pb2, hold_service_pb2
 from atelier.billing.v1.hold_service_pb2_grpc import HoldServiceStub
-from kit.identity import acting_as
-from kit.rpc import Channel
-
 from job_orchestrator.domain.order import Amount, Order
 from job_orchestrator.mapping.job import to_price_proto, to_timestamp
 from job_orchestrator.ports import Hold
+from kit.identity import acting_as
+from kit.rpc import Channel
 
 # A hold is one transaction: it takes milliseconds, and what waits behind it is a partner's request.
 HOLD_TIMEOUT_S: Final = 5.0

@@ -1,8 +1,9 @@
 """The job orchestrator's settings: `JOBS_…` in the environment, read once."""
 
-from kit.settings import ServiceSettings
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
+
+from kit.settings import ServiceSettings
 
 
 class JobsSettings(ServiceSettings):

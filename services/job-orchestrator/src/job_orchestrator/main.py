@@ -4,10 +4,6 @@ import asyncio
 from typing import Final
 
 from atelier.jobs.v1 import job_admin_service_pb2_grpc, job_service_pb2_grpc, lease_service_pb2_grpc
-from kit.events import OutboxRelay
-from kit.rpc import AnyServer
-from kit.service import Resources, serve
-
 from job_orchestrator.api import JobAdminService, JobService, LeaseService
 from job_orchestrator.billing_client import GrpcBilling
 from job_orchestrator.config import JobsSettings
@@ -24,6 +20,9 @@ from job_orchestrator.usecases.release import ReleaseLease, RenewLease
 from job_orchestrator.usecases.sweep import Sweep
 from job_orchestrator.usecases.watch import WatchJobs
 from job_orchestrator.wakeups import LocalWakeups
+from kit.events import OutboxRelay
+from kit.rpc import AnyServer
+from kit.service import Resources, serve
 
 NAME: Final = "job-orchestrator"
 PACKAGE: Final = "job_orchestrator"  # Where its migrations are.

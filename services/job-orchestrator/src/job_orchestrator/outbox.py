@@ -3,14 +3,14 @@
 from functools import partial
 from typing import Final, Protocol
 
-from atelier.events.v1 import job_events_pb2
 from google.protobuf.message import Message
-from kit.db import Tx
-from kit.events import Event, put
 
+from atelier.events.v1 import job_events_pb2
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.domain.job import EventKind
 from job_orchestrator.mapping.job import to_output_proto, to_reason_proto, to_timestamp
+from kit.db import Tx
+from kit.events import Event, put
 
 SUBJECT_PREFIX: Final = "atelier.jobs.v1.job_"
 

@@ -10,13 +10,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from kit.db import Tx
-
 from job_orchestrator.domain.attempt import Attempt
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.domain.fairness import Lane, Plan
 from job_orchestrator.domain.job import Change, Job, JobState
 from job_orchestrator.domain.order import Amount, Order, Terms
+from kit.db import Tx
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,9 +4,6 @@ from typing import Any, Final
 
 from atelier.jobs.v1 import job_admin_service_pb2 as pb2
 from atelier.jobs.v1 import job_admin_service_pb2_grpc
-from kit.errors import InvalidArgument, Unimplemented
-from kit.identity import require_service
-
 from job_orchestrator.api.callers import HOUSE
 from job_orchestrator.api.job_service import PAGE_SIZE, known_text, to_states
 from job_orchestrator.api.page_tokens import from_token, to_token
@@ -15,6 +12,8 @@ from job_orchestrator.mapping.job import number, to_job_proto
 from job_orchestrator.ports import JobFilter
 from job_orchestrator.usecases.fate import Fate, ResolveFate
 from job_orchestrator.usecases.read import ReadJobs
+from kit.errors import InvalidArgument, Unimplemented
+from kit.identity import require_service
 
 _LIST: Final = "all"
 

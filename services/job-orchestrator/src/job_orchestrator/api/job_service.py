@@ -6,9 +6,6 @@ from typing import Any, Final
 
 from atelier.jobs.v1 import job_service_pb2 as pb2
 from atelier.jobs.v1 import job_service_pb2_grpc
-from kit.errors import InvalidArgument, JobNotFound
-from kit.identity import require_client, require_service
-
 from job_orchestrator.api.callers import FRONT
 from job_orchestrator.api.page_tokens import from_token, to_token
 from job_orchestrator.domain.job import JobState
@@ -19,6 +16,8 @@ from job_orchestrator.usecases.accept import AcceptJob
 from job_orchestrator.usecases.cancel import CancelJob
 from job_orchestrator.usecases.read import ReadJobs
 from job_orchestrator.usecases.watch import WatchJobs
+from kit.errors import InvalidArgument, JobNotFound
+from kit.identity import require_client, require_service
 
 PAGE_SIZE: Final = 20  # As the proto says.
 EVENTS_PAGE_SIZE: Final = 100

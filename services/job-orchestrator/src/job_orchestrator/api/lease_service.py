@@ -2,13 +2,10 @@
 
 from typing import Any, Final
 
+from google.protobuf.duration_pb2 import Duration
+
 from atelier.jobs.v1 import lease_service_pb2 as pb2
 from atelier.jobs.v1 import lease_service_pb2_grpc
-from google.protobuf.duration_pb2 import Duration
-from kit.errors import InvalidArgument
-from kit.identity import require_service
-from kit.rpc import remaining_s
-
 from job_orchestrator.api.callers import WORKERS
 from job_orchestrator.mapping.attempt import to_attempt_proto, to_finish, to_lease_proto
 from job_orchestrator.mapping.job import to_job_proto, to_seconds, to_timestamp
@@ -16,6 +13,9 @@ from job_orchestrator.usecases.attempt import BeginAttempt, RecordUpstream
 from job_orchestrator.usecases.finish import FinishAttempt
 from job_orchestrator.usecases.lease import LeaseJobs
 from job_orchestrator.usecases.release import ReleaseLease, RenewLease
+from kit.errors import InvalidArgument
+from kit.identity import require_service
+from kit.rpc import remaining_s
 
 LEASE_MS: Final = 30_000  # As the proto says.
 LEASE_MS_MAX: Final = 600_000

@@ -11,9 +11,9 @@ import re
 from typing import Final
 
 import orjson
-from kit.errors import PageTokenInvalid
 
 from job_orchestrator.ports import Cursor, JobFilter
+from kit.errors import PageTokenInvalid
 
 _DIGEST_BYTES: Final = 9  # 72 bits: no accident passes.
 _TIE: Final = re.compile(r"[0-9]{1,19}|job_[0-9a-z]{26}")

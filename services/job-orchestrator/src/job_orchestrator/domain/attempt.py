@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from kit.errors import Conflict
-
 from job_orchestrator.domain.order import Failure
+from kit.errors import Conflict
 
 
 class AttemptState(IntEnum):

@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 
-from kit.errors import ErrorReason, JobAlreadyFinished, LeaseLost
-
 from job_orchestrator.domain.attempt import AttemptOutcome
 from job_orchestrator.domain.order import Amount, Failure, Order, Output
+from kit.errors import ErrorReason, JobAlreadyFinished, LeaseLost
 
 PROGRESS_EVENT_INTERVAL_MS: Final = 1_000  # People cannot see faster, and each event is a row for good.
 

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kit.errors import ErrorReason
-
 from job_orchestrator.domain.attempt import Attempt, AttemptOutcome
 from job_orchestrator.domain.job import Change, Job
 from job_orchestrator.domain.order import Failure
+from kit.errors import ErrorReason
 
 ROUTE_TRIES_MAX: Final = 3  # A provider that failed three times in a row is down; another route is the better try.
 SETBACKS_MAX: Final = 5  # A job that took five workers down with it would take the sixth, too.

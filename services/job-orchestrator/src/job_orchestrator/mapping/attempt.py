@@ -2,8 +2,6 @@
 
 from atelier.common.v1 import error_reason_pb2
 from atelier.jobs.v1 import attempt_pb2, job_pb2, lease_service_pb2
-from kit.errors import ErrorReason, InvalidArgument
-
 from job_orchestrator.domain.attempt import Attempt, AttemptOutcome
 from job_orchestrator.domain.order import Failure, Output
 from job_orchestrator.mapping.job import (
@@ -16,6 +14,7 @@ from job_orchestrator.mapping.job import (
 )
 from job_orchestrator.usecases.finish import Finish
 from job_orchestrator.usecases.lease import Lease
+from kit.errors import ErrorReason, InvalidArgument
 
 
 def to_lease_proto(lease: Lease) -> lease_service_pb2.Lease:

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from atelier.common.v1 import error_reason_pb2, money_pb2
-from atelier.jobs.v1 import job_pb2, job_service_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from kit.errors import ErrorReason
 
+from atelier.common.v1 import error_reason_pb2, money_pb2
+from atelier.jobs.v1 import job_pb2, job_service_pb2
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.domain.job import Job
 from job_orchestrator.domain.order import Failure, Input, Output, Price, PriceOption, Route
+from kit.errors import ErrorReason
 
 
 def to_job_proto(job: Job) -> job_pb2.Job:

@@ -4,12 +4,12 @@ import hashlib
 from typing import Final
 
 import orjson
+
 from atelier.common.v1 import money_pb2
 from atelier.jobs.v1 import job_pb2, job_service_pb2
-from kit.errors import InvalidArgument
-
 from job_orchestrator.domain.order import Input, Order, Price, PriceOption, Route, Terms
 from job_orchestrator.mapping.job import to_seconds
+from kit.errors import InvalidArgument
 
 # Text that goes into columns as it came; Postgres cannot store a NUL, so nobody may send one.
 _TEXTS: Final = (

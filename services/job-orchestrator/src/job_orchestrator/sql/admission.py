@@ -1,11 +1,11 @@
 """Ids and idempotency keys: each is decided by one unique key, on which concurrent claims wait for one another."""
 
-from kit.db import Tx
 from sqlalchemy import bindparam, delete, literal_column, select, text
 
 from job_orchestrator.domain.order import Order, Terms
 from job_orchestrator.ports import Probe
 from job_orchestrator.sql.tables import CLIENTS, IDEMPOTENCY_KEYS, JOB_IDS, LANES
+from kit.db import Tx
 
 _KEY = select(IDEMPOTENCY_KEYS.c.job_id, IDEMPOTENCY_KEYS.c.fingerprint).where(
     IDEMPOTENCY_KEYS.c.client_id == bindparam("client_id"), IDEMPOTENCY_KEYS.c.key == bindparam("key")

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from kit.db import Tx
-from kit.errors import Conflict, JobNotFound, RequestIdReused, TooManyJobs
 from sqlalchemy import bindparam, insert, select, text, update
 
 from job_orchestrator.domain.event import JobEvent
@@ -13,6 +11,8 @@ from job_orchestrator.domain.job import Change, EventKind, Job
 from job_orchestrator.domain.order import Amount, Order, Terms
 from job_orchestrator.sql.rows import STANDING_COLUMNS, job_of, order_row, standing_json, standing_row
 from job_orchestrator.sql.tables import EVENTS, JOBS
+from kit.db import Tx
+from kit.errors import Conflict, JobNotFound, RequestIdReused, TooManyJobs
 
 Announce = Callable[[Tx, JobEvent], None]
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
-from kit.db import Tx
-from kit.errors import RequestIdReused
 from sqlalchemy import bindparam, select, text, update
 
 from job_orchestrator.domain.attempt import Attempt
 from job_orchestrator.sql.rows import attempt_of, attempt_row
 from job_orchestrator.sql.tables import ATTEMPTS
+from kit.db import Tx
+from kit.errors import RequestIdReused
 
 _OF_JOBS = (
     select(ATTEMPTS)

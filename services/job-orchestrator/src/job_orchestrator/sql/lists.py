@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from kit.db import Tx
 from sqlalchemy import (
     ColumnElement,
     Select,
@@ -21,6 +20,7 @@ from job_orchestrator.domain.job import EventKind, Job, JobState
 from job_orchestrator.ports import Cursor, JobFilter, PoolStats
 from job_orchestrator.sql.rows import job_at_event, job_of
 from job_orchestrator.sql.tables import CLIENTS, EVENTS, JOBS, LIVE
+from kit.db import Tx
 
 _EVENTS = select(EVENTS, *(column for column in JOBS.c if column.name not in EVENTS.c)).join(
     JOBS, JOBS.c.id == EVENTS.c.job_id
@@ -51,7 +51,7 @@ _STATS = (
         func.sum(JOBS.c.waiting).label("waiting"),
         func.count().label("live"),
         func.sum(JOBS.c.reconciling).label("reconciling"),
-        func.sum((JOBS.c.state == literal_column("2")).cast(JOBS.c.waiting.type)).label("running"),
+        func.sum(literal_column("CASE WHEN state = 2 THEN 1 ELSE 0 END")).label("running"),
         func.min(literal_column("CASE WHEN waiting = 1 THEN create_ms END")).label("oldest_ms"),
     )
     .where(literal_column(LIVE))

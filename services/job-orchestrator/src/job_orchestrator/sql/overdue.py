@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from kit.db import Tx
 from sqlalchemy import ColumnElement, Select, bindparam, literal_column, select
 
 from job_orchestrator.domain.job import Job
 from job_orchestrator.sql.rows import job_of
 from job_orchestrator.sql.tables import CANCEL_ASKED, DELAYED, JOBS, LEASED, LIVE
+from kit.db import Tx
 
 
 def _lock_oldest(condition: str, column: ColumnElement[int | None]) -> Select[Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from kit.db import Tx
 from sqlalchemy import bindparam, exists, literal_column, select, text
 
 from job_orchestrator.domain.fairness import Lane, Plan
@@ -10,6 +9,7 @@ from job_orchestrator.domain.job import Job
 from job_orchestrator.ports import Readiness
 from job_orchestrator.sql.rows import job_of
 from job_orchestrator.sql.tables import DELAYED, JOBS, LANES, READY
+from kit.db import Tx
 
 _LOOK = select(
     exists().where(LANES.c.pool == bindparam("pool"), literal_column("ready > 0")).label("ready"),

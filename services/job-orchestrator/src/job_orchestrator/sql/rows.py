@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from kit.errors import ErrorReason
 from sqlalchemy import RowMapping
 
 from job_orchestrator.domain.attempt import Attempt, AttemptOutcome, AttemptState
@@ -19,6 +18,7 @@ from job_orchestrator.domain.order import (
     PriceOption,
     Route,
 )
+from kit.errors import ErrorReason
 
 Columns = RowMapping | Mapping[str, Any]
 

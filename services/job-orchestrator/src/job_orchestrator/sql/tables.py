@@ -9,7 +9,6 @@ uses a partial index only when it recognises the condition.
 
 from typing import Any, Final
 
-from kit import events
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -21,6 +20,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+
+from kit import events
 
 METADATA: Final = MetaData()
 

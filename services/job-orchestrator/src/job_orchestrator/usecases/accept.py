@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from job_orchestrator.domain.job import Job
+from job_orchestrator.domain.order import Amount, Order, Terms
+from job_orchestrator.ports import Admission, Billing, Jobs
 from kit import crash
 from kit.clock import Clock
 from kit.db import Database, Tx
 from kit.errors import AppError, IdempotencyKeyReused, JobFenced, QueueFull, RequestIdReused, TooManyJobs
 from kit.logging import get_logger
-
-from job_orchestrator.domain.job import Job
-from job_orchestrator.domain.order import Amount, Order, Terms
-from job_orchestrator.ports import Admission, Billing, Jobs
 
 AFTER_HOLD: Final = crash.declare("jobs.accept.after_hold", "the hold is placed, no row of the job is written")
 BEFORE_COMMIT: Final = crash.declare("jobs.accept.before_commit", "all rows are written, nothing is committed")

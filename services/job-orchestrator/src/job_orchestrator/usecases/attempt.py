@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-from kit.db import Database, Tx
-from kit.errors import Conflict, ErrorReason, InvalidArgument, NotFound, RequestIdReused
-
 from job_orchestrator.domain.attempt import Attempt, AttemptOutcome, AttemptState
 from job_orchestrator.domain.job import Job
 from job_orchestrator.domain.order import Failure
 from job_orchestrator.ports import Jobs, Journal
+from kit.db import Database, Tx
+from kit.errors import Conflict, ErrorReason, InvalidArgument, NotFound, RequestIdReused
 
 _SUPERSEDED = Failure(reason=ErrorReason.PROVIDER_FAILED, message="The worker went away before it ended.")
 

@@ -1,10 +1,9 @@
 """Cancelling on behalf of the job's client."""
 
-from kit.db import Database, Tx
-from kit.errors import JobNotFound
-
 from job_orchestrator.domain.job import Job
 from job_orchestrator.ports import Jobs
+from kit.db import Database, Tx
+from kit.errors import JobNotFound
 
 
 class CancelJob:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from kit.db import Database, Tx
-
 from job_orchestrator.domain.job import Job
 from job_orchestrator.ports import Admission, Jobs
+from kit.db import Database, Tx
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from kit import crash
-from kit.db import Database, Tx
-from kit.errors import InvalidArgument
-
 from job_orchestrator.domain.attempt import Attempt, AttemptOutcome
 from job_orchestrator.domain.job import Change, Job
 from job_orchestrator.domain.order import Failure, Output
 from job_orchestrator.domain.retry import Report, after_report
 from job_orchestrator.ports import Jobs, Journal
 from job_orchestrator.usecases.attempt import attempt_of_job
+from kit import crash
+from kit.db import Database, Tx
+from kit.errors import InvalidArgument
 
 BEFORE_COMMIT: Final = crash.declare("jobs.finish.before_commit", "the end is written, nothing is committed")
 AFTER_COMMIT: Final = crash.declare("jobs.finish.after_commit", "the end is committed, the worker knows nothing")

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from kit import crash
-from kit.db import Database, Tx
-from kit.errors import AppError, NotServing
-from kit.logging import get_logger
-from kit.rpc import detached
-
 from job_orchestrator.domain.attempt import Attempt
 from job_orchestrator.domain.fairness import plan
 from job_orchestrator.domain.job import Job
 from job_orchestrator.ports import Jobs, Journal, Queue, Wakeups
 from job_orchestrator.usecases.release import ReleaseLease
+from kit import crash
+from kit.db import Database, Tx
+from kit.errors import AppError, NotServing
+from kit.logging import get_logger
+from kit.rpc import detached
 
 AFTER_COMMIT: Final = crash.declare("jobs.lease.after_commit", "jobs are leased, the worker knows nothing")
 
@@ -124,7 +123,7 @@ class LeaseJobs:
         # A job that a cancel or the sweeper has locked meanwhile is left out; its slot is lost to the lane.
         ready = self._queue.lock_ready(tx, planned.job_ids)
         jobs = [ready[job_id] for job_id in planned.job_ids if job_id in ready]
-        attempts = self._journal.of_jobs(tx, [job.id for job in jobs if job.attempts])
+        attempts = self._journal.of_jobs(tx, [job.id for job in jobs if job.epoch])
         changes = [(job, job.leased(worker_id, lease_ms=lease_ms, now_ms=tx.now_ms)) for job in jobs]
         self._jobs.save(tx, changes)
         self._queue.remember(tx, pool, planned)

@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from kit.db import Database, Tx
-from kit.errors import JobNotFound
-
 from job_orchestrator.domain.attempt import Attempt
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.domain.job import Job
 from job_orchestrator.ports import Cursor, JobFilter, Jobs, Journal, Lists, PoolStats
+from kit.db import Database, Tx
+from kit.errors import JobNotFound
 
 
 class FinishedJobs:

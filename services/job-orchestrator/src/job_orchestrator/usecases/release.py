@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from kit.db import Database, Tx
-
 from job_orchestrator.domain.attempt import AttemptOutcome
 from job_orchestrator.domain.job import Job
 from job_orchestrator.domain.retry import after_release
 from job_orchestrator.ports import Jobs, Journal
+from kit.db import Database, Tx
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,12 +7,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from kit.db import Database, Tx
-from kit.logging import get_logger
-
 from job_orchestrator.domain.job import Change, Job
 from job_orchestrator.domain.retry import after_lost_lease
 from job_orchestrator.ports import Admission, Jobs, Journal, Overdue, Wakeups
+from kit.db import Database, Tx
+from kit.logging import get_logger
 
 BATCH: Final = 100  # Jobs in one transaction: some 20 ms of the one writer that everybody shares on SQLite.
 ROUND_BATCHES_MAX: Final = 50  # Of one step; whatever is left waits for the next round, after the other steps.

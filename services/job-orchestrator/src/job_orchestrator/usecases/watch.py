@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Final
 
-from kit.db import Database, Tx
-from kit.errors import JobNotFound
-
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.ports import Jobs, Lists, Wakeups
+from kit.db import Database, Tx
+from kit.errors import JobNotFound
 
 BATCH: Final = 200  # Events in one read: a second's worth of a busy client, a megabyte at most.
 
