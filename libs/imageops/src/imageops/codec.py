@@ -7,6 +7,8 @@ in a process with a memory and a time limit: decoders have bugs.
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,13 +86,13 @@ def decode(data: bytes, *, pixels_max: int = PIXELS_MAX, side_max: int = SIDE_MA
         message = f"The picture is animated ({header.frames} frames); one frame is accepted."
         raise ImageRefused(RefusalReason.ANIMATED, message)
     image = _open(data)
-    try:
-        image.load()
-    except _DECODE_ERRORS as error:
-        message = "The picture is cut short or damaged and cannot be decoded."
-        raise ImageRefused(RefusalReason.DAMAGED, message) from error
-    plain = _to_srgb(image)
-    plain = _upright(plain, image)
+    with _quiet():
+        try:
+            image.load()
+        except _DECODE_ERRORS as error:
+            message = "The picture is cut short or damaged and cannot be decoded."
+            raise ImageRefused(RefusalReason.DAMAGED, message) from error
+        plain = _upright(_to_srgb(image), image)
     plain.info = {}
     return plain
 
@@ -115,10 +117,18 @@ def encode(image: Image.Image, file_format: FileFormat = "png") -> bytes:
     return buffer.getvalue()
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Pillow's opinions on strangers' metadata out of our log; its size warning we do want, as an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
 def _open(data: bytes) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with _quiet():
             return Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
     except _BOMBS as error:
         message = f"The picture is larger than {PIXELS_MAX / 1e6:g} megapixels."

@@ -2,7 +2,7 @@
 
 Back-projection asks of the enlarged picture that, shrunk again, it gives the original: the difference
 is enlarged and added, a few rounds. It restores contrast that any interpolation loses, and it would
-amplify noise just the same, so a noisy picture gets Lanczos alone.
+amplify noise just the same, so a noisy picture gets plain bicubic, the mildest of the kernels.
 """
 
 import math
@@ -26,7 +26,7 @@ _ROUNDS = 6  # Gains flatten out here; each round costs as much as the first res
 _NOISE_MAX = 3.0  # Levels of 255: above it back-projection loses more than it gains.
 _TILE_PX = 512  # Of output: three float planes and their copies stay inside the CPU's cache.
 _HALO_PX = 12  # Of input: six rounds reach this far, so tiles meet within one level.
-_HALO_PLAIN_PX = 4  # Of input: Lanczos alone reads three pixels to each side.
+_HALO_PLAIN_PX = 4  # Of input: the widest kernel reads three pixels to each side.
 
 _Plane = npt.NDArray[np.float32]
 
@@ -95,14 +95,16 @@ def estimate_noise(image: Image.Image) -> float:
 
 def _resize(image: Image.Image, size: tuple[int, int], on_progress: OnProgress) -> Image.Image:
     ratio = max(size[0] / image.width, size[1] / image.height)
-    rounds = _ROUNDS if ratio <= SCALE_MAX and estimate_noise(image) <= _NOISE_MAX else 0
+    noisy = estimate_noise(image) > _NOISE_MAX
+    kernel = Image.Resampling.BICUBIC if noisy else Image.Resampling.LANCZOS
+    rounds = 0 if noisy or ratio > SCALE_MAX else _ROUNDS
     result = Image.new(image.mode, size)
     corners = [(x, y) for y in range(0, size[1], _TILE_PX) for x in range(0, size[0], _TILE_PX)]
     for done, (x, y) in enumerate(corners):
         on_progress(done / len(corners))
         columns = _Axis(start=x, inputs=image.width, outputs=size[0], plain=not rounds)
         rows = _Axis(start=y, inputs=image.height, outputs=size[1], plain=not rounds)
-        result.paste(_tile(image, columns, rows, rounds), (x, y))
+        result.paste(_tile(image, columns, rows, rounds=rounds, kernel=kernel), (x, y))
     on_progress(1.0)
     return result
 
@@ -129,12 +131,12 @@ class _Axis:
         self.down = (self.i0 * ratio - self.o0, min(self.i1 * ratio, self.o1) - self.o0)
 
 
-def _tile(image: Image.Image, columns: _Axis, rows: _Axis, rounds: int) -> Image.Image:
+def _tile(image: Image.Image, columns: _Axis, rows: _Axis, *, rounds: int, kernel: Image.Resampling) -> Image.Image:
     source = np.asarray(image.crop((columns.i0, rows.i0, columns.i1, rows.i1)), dtype=np.float32)
     alpha = source[..., 3:] if source.shape[2] == 4 else None
     if alpha is not None:
         source = np.concatenate([source[..., :3] * (alpha / 255), alpha], axis=2)
-    planes = [_enlarge(source[..., c], columns, rows, rounds) for c in range(source.shape[2])]
+    planes = [_enlarge(source[..., c], columns, rows, rounds=rounds, kernel=kernel) for c in range(source.shape[2])]
     result = np.stack(planes, axis=2)
     if alpha is not None:
         grown = np.clip(result[..., 3:], 0, 255)
@@ -143,15 +145,15 @@ def _tile(image: Image.Image, columns: _Axis, rows: _Axis, rounds: int) -> Image
     return Image.fromarray(np.clip(np.rint(result), 0, 255).astype(np.uint8))
 
 
-def _enlarge(plane: _Plane, columns: _Axis, rows: _Axis, rounds: int) -> _Plane:
+def _enlarge(plane: _Plane, columns: _Axis, rows: _Axis, *, rounds: int, kernel: Image.Resampling) -> _Plane:
     up_size = (columns.o1 - columns.o0, rows.o1 - rows.o0)
     up_box = (columns.up[0], rows.up[0], columns.up[1], rows.up[1])
     down_size = (columns.i1 - columns.i0, rows.i1 - rows.i0)
     down_box = (columns.down[0], rows.down[0], columns.down[1], rows.down[1])
-    estimate = _resample(np.pad(plane, 1, mode="edge"), up_size, up_box, Image.Resampling.LANCZOS)
+    estimate = _resample(np.pad(plane, 1, mode="edge"), up_size, up_box, kernel)
     for _ in range(rounds):
         error = plane - _resample(estimate, down_size, down_box, Image.Resampling.BICUBIC)
-        estimate += _resample(np.pad(error, 1, mode="edge"), up_size, up_box, Image.Resampling.LANCZOS)
+        estimate += _resample(np.pad(error, 1, mode="edge"), up_size, up_box, kernel)
     inner = (slice(rows.skip, rows.skip + rows.length), slice(columns.skip, columns.skip + columns.length))
     return estimate[inner]
 

@@ -71,7 +71,7 @@ class Flow:
     def _value(self, band: Band, shift: float) -> Array:
         a, b = self._fold_a.over(band, shift), self._fold_b.over(band, shift)
         across = band.x * self._cosine + (band.y + shift) * self._sine
-        fine = self._fine.over(band, shift) * (0.16 + 0.08 * b)
+        fine = self._fine.over(band, shift) * (0.07 + 0.05 * b)
         result: Array = across * self._folds + a * 1.9 + np.sin(b * 2 + across * 2) * 0.8 + fine + self._phase
         return result
 

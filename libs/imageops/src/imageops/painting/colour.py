@@ -1,6 +1,7 @@
 """Colours by lightness, chroma and hue as the eye sees them (OKLCH), so that mixtures stay clean."""
 
 import numpy as np
+import numpy.typing as npt
 
 from imageops.painting.canvas import Array, Colour
 
@@ -14,6 +15,12 @@ _TO_LINEAR = np.array(
         [-0.0041960863, -0.7034186147, 1.7076147010],
     ]
 )
+_FROM_LMS, _FROM_LINEAR = np.linalg.inv(_TO_LMS), np.linalg.inv(_TO_LINEAR)
+
+
+def _apply(matrix: npt.NDArray[np.float64], planes: Array) -> Array:
+    # Written out, not `@`: a BLAS may add in another order with another number of threads.
+    return np.stack([row[0] * planes[0] + row[1] * planes[1] + row[2] * planes[2] for row in matrix])
 
 
 def oklch(lightness: float, chroma: float, hue: float) -> Colour:
@@ -25,7 +32,7 @@ def oklch(lightness: float, chroma: float, hue: float) -> Colour:
 
 def from_oklab(lab: Array) -> Array:
     """Convert (3, n) OKLab to sRGB."""
-    linear = np.clip(_TO_LINEAR @ (_TO_LMS @ lab) ** 3, 0, 1)
+    linear = np.clip(_apply(_TO_LINEAR, _apply(_TO_LMS, lab) ** 3), 0, 1)
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return encoded.astype(np.float32)
 
@@ -33,9 +40,7 @@ def from_oklab(lab: Array) -> Array:
 def to_oklab(rgb: Array) -> Array:
     """Convert (3, n) sRGB to OKLab."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    lms = np.cbrt(np.linalg.inv(_TO_LINEAR) @ linear)
-    result: Array = (np.linalg.inv(_TO_LMS) @ lms).astype(np.float32)
-    return result
+    return _apply(_FROM_LMS, np.cbrt(_apply(_FROM_LINEAR, linear))).astype(np.float32)
 
 
 def lch(rgb: Colour) -> tuple[float, float, float]:

@@ -40,11 +40,12 @@ def _space(reading: Reading, frame: Frame, streams: Streams, palette: Palette) -
     rng = streams("space")
     hue = float(rng.uniform(0, 360))
     hues = [oklch(0.5, 0.17, hue), oklch(0.55, 0.16, hue + 70), oklch(0.6, 0.13, hue - 60)]
-    if reading.colours or reading.bound:
+    if reading.colours:
         hues = [mix(palette.accents[0], palette.near, 0.25), palette.far, palette.accents[1]]
     layers: list[Layer] = [Nebula(frame, rng, hues), Stars(frame, streams("stars"), 1.0, 900, milky=False)]
     if reading.has("planet") or rng.random() < 0.45:
-        layers.append(Planet(frame, streams("planet"), [hues[2], mix(hues[1], WHITE, 0.5), hues[0]]))
+        surface = hues[2] if palette.thing is None else palette.thing
+        layers.append(Planet(frame, streams("planet"), [surface, mix(hues[1], WHITE, 0.5), hues[0]]))
     return layers
 
 
@@ -55,7 +56,7 @@ def _studio(frame: Frame, streams: Streams, palette: Palette) -> list[Layer]:
     stone, floor = mix(wall, WHITE, 0.45), float(rng.uniform(0.68, 0.74))
     middle, side = frame.aspect * float(rng.uniform(0.42, 0.58)), unit * float(rng.choice([-1, 1]))
     top = floor + 0.05
-    glass = mix(accents[int(rng.integers(2))], WHITE, 0.12)
+    glass = mix(accents[int(rng.integers(2))] if palette.thing is None else palette.thing, WHITE, 0.12)
     cap = mix(accents[3], palette.near, 0.35)
     return [
         Stage(frame, rng, wall, floor=floor),

@@ -82,8 +82,6 @@ class Landscape:
         if reading.has("bird") or (not palette.night and rng.random() < 0.35):
             count = int(rng.integers(5, 14))
             self._put(Birds(frame, streams("birds"), y=self._horizon * 0.45, colour=palette.near, count=count))
-        if reading.has("balloon"):
-            self._put(Balloons(frame, streams("balloons"), colours=list(palette.accents), horizon=self._horizon))
 
     def _add_far(self) -> None:
         reading = self._reading
@@ -101,6 +99,10 @@ class Landscape:
             self._add_treeline("shore", near=0.7, height=0.07)
         if reading.has("temple") and not self._town:
             self._add_temple()
+        if reading.has("balloon"):
+            palette = self._palette
+            colours = [*palette.accents] if palette.thing is None else [palette.thing, mix(palette.thing, WHITE, 0.7)]
+            self._put(Balloons(self._frame, self._streams("balloons"), colours=colours, horizon=self._horizon))
 
     def _add_town(self) -> None:
         frame, streams, palette = self._frame, self._streams, self._palette
@@ -161,11 +163,14 @@ class Landscape:
         calm = 0.15 if self._reading.has("sea") else (0.7 if self._town else 0.85)
         scene, horizon = list(self._layers), self._horizon
         self._put(Water(frame, self._streams, palette, horizon=horizon, scene=scene, calm=calm, sun_x=self._sun[0]))
+        if self._reading.has("tree", "sakura", "autumn", "cat"):
+            bank = mix(palette.near, palette.ground, 0.4)
+            stream = self._streams("bank")
+            self._put(Meadow(frame, stream, base=0.96, height=0.05, colour=bank, light=palette.light))
         if self._reading.has("boat"):
             x, size = frame.aspect * float(rng.uniform(0.25, 0.75)), frame.unit * float(rng.uniform(0.07, 0.12))
             y = horizon + (1 - horizon) * float(rng.uniform(0.18, 0.4))
-            bound = any(target == "thing" for target, _ in self._reading.bound)
-            sail = palette.accents[0] if bound else mix(palette.light, WHITE, 0.5)
+            sail = mix(palette.light, WHITE, 0.5) if palette.thing is None else palette.thing
             self._put(Sailboat(x=x, y=y, size=size, hull=palette.near, sail=sail))
 
     def _add_dunes(self) -> None:
@@ -215,7 +220,7 @@ class Landscape:
         size = self._frame.unit * float(rng.uniform(0.07, 0.11))
         x = self._frame.aspect * float(rng.uniform(0.38, 0.62))
         base = self._horizon + (0.02 if self._wet else 0.12)
-        wall = mix(PLASTER, palette.near, self._dim * 0.8)
+        wall = mix(PLASTER if palette.thing is None else palette.thing, palette.near, self._dim * 0.8)
         roof = mix(WHITE, palette.haze, 0.15) if self._reading.has("snow") else mix(TILE, palette.near, self._dim)
         self._put(House(x=x, base=base, size=size, wall=wall, roof=roof, lit=palette.hour != "day"))
 
@@ -235,8 +240,8 @@ class Landscape:
             self._put(Flowers(frame, streams("flowers"), top=top, colours=colours, count=130, stem=stem))
         if reading.has("cat"):
             x, fur = frame.aspect * float(rng.uniform(0.3, 0.7)), mix(palette.near, BLACK, 0.35)
-            if any(target == "thing" for target, _ in reading.bound):
-                fur = mix(palette.accents[0], palette.near, 0.25 + self._dim * 0.5)
+            if palette.thing is not None:
+                fur = mix(palette.thing, palette.near, 0.15 + self._dim * 0.5)
             self._put(Cat(x=x, base=0.99, size=frame.unit * 0.19, colour=fur, light=palette.light))
         if grassy and reading.has("field", "flower", "hill", "tree", "cat", "firefly"):
             colour = mix(palette.near, palette.ground, 0.3)

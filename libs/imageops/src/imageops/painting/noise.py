@@ -25,10 +25,10 @@ class Field:
         octaves: int = 5,
         gain: float = 0.5,
     ) -> None:
-        self._octaves = []
+        self._octaves: list[tuple[Image.Image, float, float]] = []
         weight, total = 1.0, 0.0
         for _ in range(octaves):
-            if cells_x > 1.2 * frame.height and cells_y > 1.2 * frame.height:
+            if self._octaves and min(cells_x, cells_y) > 1.2 * frame.height:
                 break  # Finer than pixels.
             columns = int(np.ceil(cells_x * frame.aspect)) + 2 * _MARGIN
             rows = int(np.ceil(cells_y)) + 2 * _MARGIN

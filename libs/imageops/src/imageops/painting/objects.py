@@ -180,12 +180,13 @@ class Cat:
 
     def _shape(self, u: Array, v: Array, pixel: float) -> tuple[Array, Array]:
         head = disc(u, v, x=0, y=-0.38, radius=0.30, squash=0.84)
-        ears = wedge(np.abs(u), v, x=0.20, top=-0.84, base=-0.40, half_width=0.15)
+        ears = wedge(np.abs(u), v, x=0.185, top=-0.80, base=-0.38, half_width=0.19)
         body = np.maximum(disc(u, v, x=0, y=0.62, radius=0.50, squash=1.42), v - 0.98)
+        body = np.minimum(body, wedge(u, v, x=0, top=-0.72, base=0.3, half_width=0.42))
         bend = 0.86 - 0.10 * np.sin((u - 0.3) * 4.2)
         tail = np.maximum(np.abs(v - bend) - 0.07, np.maximum(0.3 - u, u - 0.95))
         shape = np.minimum(np.minimum(head, ears), np.minimum(body, tail))
-        rim = smooth(-0.07, -0.005, shape) * smooth(0.6, -0.9, v)
+        rim = smooth(-0.06, -0.005, shape) * smooth(0.6, -0.9, v)
         stripes = smooth(0.72, 0.9, np.sin(v * 26 + np.abs(u) * 7)) * (np.abs(u) < 0.36) * 0.25
         fur = np.stack([part * (1 - stripes) for part in self._colour])
         return between(fur, self._rim, rim), cover(shape, pixel)

@@ -8,12 +8,14 @@ import numpy.typing as npt
 from imageops.painting.canvas import Colour
 from imageops.painting.colour import from_oklab, lch, mix, oklch, to_oklab, turn
 from imageops.painting.reading import Reading
+from imageops.painting.shapes import WHITE
 from imageops.painting.words import COLOURS
 
 # How far a colour named for the whole picture pulls it: less, and "blue" is a blue corner; outdoors more
 # would leave no day and night.
 _NAMED_SHARE = 0.9
-_NAMED_SHARE_OUTDOORS = 0.6
+_NAMED_SHARE_OUTDOORS = 0.7
+_INDOORS = frozenset({"abstract", "geometric", "papercut", "space", "planet", "product", "object"})
 _HOURS = ("dawn", "sunset", "night", "day")
 
 
@@ -30,6 +32,7 @@ class Palette:
     ground: Colour
     water: Colour
     accents: tuple[Colour, ...]  #: Flowers, sails, lights: four or more, the named colours first.
+    thing: Colour | None = None  #: The one thing's own colour, where the prompt gives it: "a red boat".
 
     @property
     def night(self) -> bool:
@@ -50,7 +53,8 @@ def choose_palette(reading: Reading, rng: np.random.Generator, references: list[
         palette = _muted(palette)
     named = [oklch(*COLOURS[tag]) for tag in reading.colours] or references
     if named:
-        palette = _tinted(palette, named, _NAMED_SHARE_OUTDOORS if reading.scene else _NAMED_SHARE)
+        indoors = _INDOORS.issuperset(reading.scene)
+        palette = _tinted(palette, named, _NAMED_SHARE if indoors else _NAMED_SHARE_OUTDOORS)
     for target, tag in reading.bound:
         palette = _coloured(palette, target, oklch(*COLOURS[tag]))
     return palette
@@ -62,6 +66,8 @@ def _hour(reading: Reading, rng: np.random.Generator) -> str:
             return hour
     if reading.has("star", "moon", "aurora", "firefly", "lantern", "neon"):
         return "night"
+    if reading.has("autumn", "sakura", "flower", "field", "desert", "balloon"):
+        return str(rng.choice(_HOURS, p=(0.3, 0.2, 0.0, 0.5)))
     weights = (0.15, 0.3, 0.45, 0.1) if reading.has("city") else (0.3, 0.2, 0.05, 0.45)
     return str(rng.choice(_HOURS, p=weights))
 
@@ -143,7 +149,7 @@ def _neon(palette: Palette, rng: np.random.Generator) -> Palette:
 
 
 def _snowy(palette: Palette) -> Palette:
-    white = mix(palette.haze, np.ones(3, np.float32), 0.75 if not palette.night else 0.45)
+    white = mix(palette.haze, WHITE, 0.75 if not palette.night else 0.45)
     return replace(
         palette,
         ground=white,
@@ -201,19 +207,23 @@ def _coloured(palette: Palette, target: str, colour: Colour) -> Palette:
     """Give one part of the scene its named colour."""
     if target == "sky":
         sky = tuple(_tint(each, colour, 0.95) for each in palette.sky)
-        return replace(palette, sky=sky, haze=_tint(palette.haze, colour, 0.6))
-    if target == "light":
+        palette = replace(palette, sky=sky, haze=_tint(palette.haze, colour, 0.6))
+    elif target == "light":
         sky = (*palette.sky[:2], _tint(palette.sky[2], colour, 0.8), _tint(palette.sky[3], colour, 0.9))
-        return replace(palette, sky=sky, light=mix(palette.light, colour, 0.5), haze=_tint(palette.haze, colour, 0.6))
-    if target == "water":
-        return replace(palette, water=_tint(palette.water, colour, 0.95))
-    if target == "land":
+        light = mix(palette.light, colour, 0.5)
+        palette = replace(palette, sky=sky, light=light, haze=_tint(palette.haze, colour, 0.6))
+    elif target == "water":
+        palette = replace(palette, water=_tint(palette.water, colour, 0.95))
+    elif target == "land":
         far, near, ground = (_tint(each, colour, 0.9) for each in (palette.far, palette.near, palette.ground))
-        return replace(palette, far=far, near=near, ground=ground)
-    kin = [mix(colour, np.ones(3, np.float32), 0.35), mix(colour, palette.near, 0.25), colour]
-    if target == "leaf":
-        return replace(palette, ground=_tint(palette.ground, colour, 0.7), accents=(colour, *kin, *palette.accents))
-    return replace(palette, accents=(colour, *kin, *palette.accents))
+        palette = replace(palette, far=far, near=near, ground=ground)
+    elif target == "thing":
+        palette = replace(palette, thing=colour)
+    else:
+        kin = (colour, mix(colour, WHITE, 0.35), mix(colour, palette.near, 0.25))
+        ground = _tint(palette.ground, colour, 0.7) if target == "leaf" else palette.ground
+        palette = replace(palette, ground=ground, accents=(*kin, *palette.accents))
+    return palette
 
 
 def leading_colours(pixels: npt.NDArray[np.uint8]) -> list[Colour]:

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from imageops.painting.canvas import Array, Band, Colour, Frame, between, cover, smooth, stamp
-from imageops.painting.colour import mix
+from imageops.painting.colour import mix, ramp
 from imageops.painting.shapes import BLACK, WHITE, dot
 
 HEART: Colour = np.array([0.98, 0.80, 0.28], np.float32)
@@ -71,16 +71,18 @@ class BroadTree:
     ) -> None:
         self._limbs: list[tuple[float, float, float, float, float]] = []
         self._bark = bark
-        tips = self._grow(rng, (x, base), height * 0.33, -np.pi / 2 + float(rng.uniform(-0.12, 0.12)), height * 0.038)
+        tips = self._grow(rng, (x, base), height * 0.27, -np.pi / 2 + float(rng.uniform(-0.12, 0.12)), height * 0.038)
+        # Sixteen tones a leaf, from the shade of the crown to the light on it.
+        shades = np.linspace(0, 1, 16, dtype=np.float32)
+        tones = [ramp([mix(leaf, bark, 0.42), mix(leaf, light, 0.5)], shades) for leaf in leaves]
         blobs = []
         for tip_x, tip_y in tips:
-            for _ in range(22):
-                away, turn = height * 0.12 * float(rng.power(0.8)), float(rng.uniform(0, 2 * np.pi))
-                at_x, at_y = tip_x + away * np.cos(turn) * 1.35, tip_y + away * np.sin(turn) * 0.85
-                bright = float(np.clip(0.5 - (at_y - tip_y) / (height * 0.2) + rng.normal(0, 0.22), 0, 1))
-                leaf = leaves[int(rng.integers(len(leaves)))]
-                tone = mix(mix(leaf, bark, 0.42), mix(leaf, light, 0.5), bright)
-                size = height * float(0.005 + 0.014 * rng.power(0.6)) * (1.35 - 0.6 * bright)
+            for _ in range(42):
+                away, turn = height * 0.135 * float(rng.power(1.1)), float(rng.uniform(0, 2 * np.pi))
+                at_x, at_y = tip_x + away * np.cos(turn) * 1.3, tip_y + away * np.sin(turn) * 0.85
+                bright = float(np.clip(0.45 - (at_y - tip_y) / (height * 0.22) + rng.normal(0, 0.2), 0, 1))
+                tone = tones[int(rng.integers(len(tones)))][:, round(bright * 15)]
+                size = height * float(0.005 + 0.012 * rng.power(0.6)) * (1.6 - 0.9 * bright)
                 blobs.append((bright, float(at_x), float(at_y), size, tone))
         self._blobs = sorted(blobs, key=lambda blob: blob[0])
 

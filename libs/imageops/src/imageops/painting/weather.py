@@ -55,7 +55,7 @@ class Petals:
     def _petal(u: Array, v: Array, pixel: float, *, turn: float, narrow: float, colour: Colour) -> tuple[Array, Array]:
         cosine, sine = float(np.cos(turn)), float(np.sin(turn))
         a, b = u * cosine + v * sine, (v * cosine - u * sine) / narrow
-        shape = np.sqrt(a * a + b * b * (1.25 - 0.5 * a)) - 0.9
+        shape = np.sqrt(a * a + b * b * np.clip(1.25 - 0.5 * a, 0.1, 2)) - 0.9
         return np.stack([np.clip(part * (0.86 + 0.22 * a), 0, 1) for part in colour]), cover(shape, pixel * 2) * 0.92
 
 
