@@ -34,7 +34,7 @@ from kit.errors import (
     RequestIdReused,
 )
 from kit.identity import IdentitySigner
-from kit.rpc import LocalDirectory, LocalServer, connect
+from kit.rpc import LocalDirectory, connect, open_server
 from kit.service import Resources
 from kit.settings import ServiceSettings
 from kit.tickets import TicketSigner
@@ -258,6 +258,7 @@ class AssetStore(Faulty, assets_grpc.AssetServiceServicer):
         self.bytes: dict[str, bytes] = {}
         self.urls: dict[str, bytes] = {}
         self.uploads: list[Any] = []  #: The tickets of uploads.
+        self.refuses_at_once = False  #: Uploads end before their bytes are heard.
         self.damages = False  #: The record tells another hash than the bytes have.
 
     def keep(self, data: bytes, *, asset_id: str, client_id: str = CLIENT, source_url: str = "") -> asset_pb2.Asset:
@@ -320,6 +321,8 @@ class AssetStore(Faulty, assets_grpc.AssetServiceServicer):
         await self.before("UploadAsset", first)
         ticket = self.tickets.verify(first.header.ticket, action="upload")
         self.uploads.append(ticket)
+        if self.refuses_at_once:
+            raise InputUnsupported
         data = b"".join([message.chunk async for message in request_iterator])
         record = self.keep(data, asset_id=ticket.asset_id, client_id=ticket.client_id)
         self.after("UploadAsset")
@@ -329,26 +332,40 @@ class AssetStore(Faulty, assets_grpc.AssetServiceServicer):
 class House:
     """Everything around the adapter."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, wire: bool = False) -> None:
+        """With `wire` the adapter reaches the others over gRPC on loopback."""
         settings = ServiceSettings(internal_secret=SECRET)
-        self.directory = LocalDirectory(copies=True)
+        self.directory = None if wire else LocalDirectory(copies=True)
         self.jobs, self.assets = Orchestrator(), AssetStore()
-        self.servers = {
-            "job-orchestrator": LocalServer("job-orchestrator", settings, copies=True),
-            "asset-store": LocalServer("asset-store", settings, copies=True),
-        }
-        self.servers["job-orchestrator"].add(lease_grpc.add_LeaseServiceServicer_to_server, self.jobs)
+        names = ("job-orchestrator", "asset-store")
+        self.servers: dict[str, Any] = {name: open_server(name, settings, directory=self.directory) for name in names}
+        self._add_jobs()
         self.servers["asset-store"].add(assets_grpc.add_AssetServiceServicer_to_server, self.assets)
         self.upstream = FakeUpstream()
         self.adapters: list[ProviderAdapter] = []
+        self.channels: list[Any] = []
 
     async def open(self) -> None:
         for server in self.servers.values():
-            self.directory.add(server)
             await server.start()
 
+    def _add_jobs(self) -> None:
+        self.servers["job-orchestrator"].add(lease_grpc.add_LeaseServiceServicer_to_server, self.jobs)
+
+    async def restart_orchestrator(self) -> None:
+        """Start it again where it was; only on the wire."""
+        listen = f"127.0.0.1:{self.servers['job-orchestrator'].port}"
+        settings = ServiceSettings(internal_secret=SECRET, listen=listen)
+        self.servers["job-orchestrator"] = open_server("job-orchestrator", settings)
+        self._add_jobs()
+        await self.servers["job-orchestrator"].start()
+
     def connect(self, target: str) -> Any:
-        return connect(target, identity=IdentitySigner("provider-adapter", SECRET), directory=self.directory)
+        if self.directory is None:
+            target = f"127.0.0.1:{self.servers[target.removeprefix('local:')].port}"
+        channel = connect(target, identity=IdentitySigner("provider-adapter", SECRET), directory=self.directory)
+        self.channels.append(channel)
+        return channel
 
     def provider(self, **options: Any) -> FakeProvider:
         """A provider on the house's upstream."""
@@ -370,10 +387,9 @@ class House:
 
     async def serve(self, adapter: ProviderAdapter) -> Any:
         """Put the adapter on a server; return a channel to it."""
-        server = LocalServer("provider-adapter", ServiceSettings(internal_secret=SECRET), copies=True)
+        settings = ServiceSettings(internal_secret=SECRET)
+        server = self.servers["provider-adapter"] = open_server("provider-adapter", settings, directory=self.directory)
         adapter.register(server)
-        self.servers[server.name] = server
-        self.directory.add(server)
         await server.start()
         return self.connect("local:provider-adapter")
 
@@ -385,6 +401,8 @@ class House:
     async def close(self) -> None:
         for adapter in self.adapters:
             await adapter.stop()
+        for channel in self.channels:
+            await channel.close()
         for server in self.servers.values():
             await server.stop(0)
 
@@ -392,6 +410,14 @@ class House:
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     house = House()
+    await house.open()
+    yield house
+    await house.close()
+
+
+@pytest.fixture
+async def house_on_the_wire() -> AsyncIterator[House]:
+    house = House(wire=True)
     await house.open()
     yield house
     await house.close()

@@ -56,7 +56,10 @@ class Resources:
 
 
 class App(Protocol):
-    """A service, wired. One with long polls or streams also has `async drain()`: let them end, the stop begins."""
+    """A service, wired. One with long polls or streams also has `async drain()`: let them end, the stop begins.
+
+    One whose stop may take longer than APP_STOP_TIMEOUT_S has `stop_timeout_s`.
+    """
 
     def register(self, server: AnyServer) -> None:
         """Put the servicers on a server."""
@@ -135,7 +138,8 @@ def host(
     life.add(f"{name} database", start=prepare, stop=close_database)
     life.add(f"{name} channels", stop=close_channels)
     if background:
-        life.add(name, start=app.start, stop=app.stop, stop_timeout_s=APP_STOP_TIMEOUT_S)
+        stop_timeout_s = getattr(app, "stop_timeout_s", APP_STOP_TIMEOUT_S)
+        life.add(name, start=app.start, stop=app.stop, stop_timeout_s=stop_timeout_s)
     grace_s = settings.drain_wait_s + settings.stop_grace_s
     life.add(f"{name} server", start=server.start, stop=server.stop, stop_timeout_s=grace_s + STOP_SLACK_S)
     drain = getattr(app, "drain", None)
