@@ -8,10 +8,13 @@ import pytest
 
 from catalog import Catalog, InputRule, Model, PriceOption, RouteRule
 from gateway.domain import Client
+from gateway.usecases.moderate import Moderate
 from gateway.usecases.submit import AdmittedJob, JobInput, JobRequest, Submit
+from gateway.wordlist import WordList
 from kit.errors import (
     AppError,
     AssetNotFound,
+    ContentModerated,
     CostAboveMax,
     InputFetchRefused,
     InvalidArgument,
@@ -84,7 +87,13 @@ class House:
         chosen = one or model()
         self.jobs = Jobs(fenced=fenced)
         catalog = Catalog(models={chosen.name: chosen}, version="v1")
-        self.submit = Submit(catalog=catalog, jobs=self.jobs, inputs=Inputs(), webhooks=Webhooks())
+        self.submit = Submit(
+            catalog=catalog,
+            jobs=self.jobs,
+            inputs=Inputs(),
+            webhooks=Webhooks(),
+            moderate=Moderate(words=WordList(["赌博"])),
+        )
 
     async def __call__(
         self, parameters: str = '{"prompt":"猫"}', *, client: Client = CLIENT, **changes: Any
@@ -102,6 +111,14 @@ async def test_everything_is_frozen_with_the_job() -> None:
     assert (job.outputs, job.catalog_version) == (3, "v1")
     (route,) = job.routes
     assert orjson.loads(route.parameters_json) == {"text": "猫", "s": parameters["seed"]}
+
+
+async def test_moderated_prompt_is_refused_by_name() -> None:
+    house = House()
+    with pytest.raises(ContentModerated) as caught:
+        await house('{"prompt":"赌 博"}')
+    assert caught.value.field == "parameters.prompt"
+    assert not house.jobs.asked
 
 
 async def test_seed_of_the_partner_is_kept() -> None:

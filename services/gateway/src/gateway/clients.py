@@ -2,8 +2,10 @@
 
 from __future__ import annotations  # Async stubs exist for type checkers only.
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+import httpx
 
 from atelier.assets.v1 import asset_service_pb2 as assets_pb2
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
@@ -13,14 +15,18 @@ from gateway import mapping
 from gateway.usecases.deliver import Answer
 from gateway.usecases.submit import AdmittedJob
 from kit import identity
-from kit.errors import AssetNotFound, InputFetchRefused, InvalidArgument
+from kit.errors import AssetNotFound, DependencyUnavailable, InputFetchRefused, InvalidArgument
+from kit.logging import get_logger
 from kit.web import TargetUnreachable, WallPolicy, WebClient, vet
 
 ACCEPT_TIMEOUT_S: Final = 10.0  # A hold and a commit, each of which waits for a disk.
 JOB_TIMEOUT_S: Final = 5.0
 ASSET_TIMEOUT_S: Final = 5.0
 BALANCE_TIMEOUT_S: Final = 5.0
+REVIEW_TIMEOUT_S: Final = 3.0  # Submitting waits for it.
 WATCH_TIMEOUT_S: Final = 3600.0  # A watcher reconnects with its position after an hour.
+
+log = get_logger(__name__)
 
 
 class GrpcJobs:
@@ -79,3 +85,24 @@ class WallSender:
         except TargetUnreachable:
             return Answer(status=0)
         return Answer(status=posted.status, retry_after_s=posted.retry_after_s)
+
+
+class HttpReviewer:
+    """`usecases.moderate.Reviewer` over HTTP: the operator's own service, so the wall does not stand before it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client = httpx.AsyncClient(timeout=REVIEW_TIMEOUT_S, trust_env=False)
+
+    async def refuses(self, texts: Sequence[str]) -> bool:
+        try:
+            answer = await self._client.post(self._url, json={"texts": list(texts)})
+            verdict = answer.raise_for_status().json()["refused"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            log.warning("moderation_service_away", error=type(error).__name__)
+            raise DependencyUnavailable("The moderation service did not answer.") from error
+        return verdict is not False
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()

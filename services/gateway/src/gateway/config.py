@@ -22,6 +22,13 @@ class GatewaySettings(ServiceSettings):
     # The folder with the model catalogue's YAML files.
     catalog_dir: Path = Path("deploy/catalog")
 
+    # The moderation word list, one word a line; empty moderates nothing here.
+    moderation_words: Path | None = None
+
+    # A moderation service: gets POST {"texts": [...]} and answers {"refused": true|false}. Empty asks nobody. While it is
+    # away nothing that it should judge is accepted.
+    moderation_url: str = ""
+
     # Where the orchestrator, billing and the asset store are: `dns:///host:port`, or `local:<name>` in one process.
     jobs_target: str = "local:job-orchestrator"
     billing_target: str = "local:billing"

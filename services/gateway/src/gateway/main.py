@@ -9,7 +9,7 @@ from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
 from catalog import load
 from gateway.admin_api import ClientAdminServicer
 from gateway.api import GatewayServicer
-from gateway.clients import GrpcInputs, GrpcJobs, WallSender, WallWebhooks
+from gateway.clients import GrpcInputs, GrpcJobs, HttpReviewer, WallSender, WallWebhooks
 from gateway.config import GatewaySettings
 from gateway.consumer import SUBJECTS, JobEventConsumer
 from gateway.secrets import Vault
@@ -18,7 +18,9 @@ from gateway.usecases.authenticate import Authenticate
 from gateway.usecases.clients import ManageClients, ManageDeliveries
 from gateway.usecases.deliver import QueueDelivery, SendDeliveries
 from gateway.usecases.limit import LimitRate
+from gateway.usecases.moderate import Moderate
 from gateway.usecases.submit import Submit
+from gateway.wordlist import WordList
 from kit.events import OutboxRelay
 from kit.rpc import AnyServer
 from kit.service import Resources
@@ -37,6 +39,8 @@ class Gateway:
         """Build everything; nothing runs yet. Raises CatalogInvalid, ValueError for settings that cannot work."""
         policy = WallPolicy(allow=WallPolicy.parse_allow(settings.allow_private_targets))
         self._web = WebClient(policy)
+        self._reviewer = HttpReviewer(settings.moderation_url) if settings.moderation_url else None
+        words = WordList.read(settings.moderation_words) if settings.moderation_words else WordList([])
         uow = SqlUnitOfWork(resources.database)
         vault = Vault(settings.vault_secret)
         catalog = load(settings.catalog_dir)
@@ -56,7 +60,11 @@ class Gateway:
             authenticate=authenticate,
             limit_rate=LimitRate(),
             submit=Submit(
-                catalog=catalog, jobs=GrpcJobs(jobs), inputs=GrpcInputs(assets), webhooks=WallWebhooks(policy)
+                catalog=catalog,
+                jobs=GrpcJobs(jobs),
+                inputs=GrpcInputs(assets),
+                webhooks=WallWebhooks(policy),
+                moderate=Moderate(words=words, reviewer=self._reviewer),
             ),
             catalog=catalog,
             jobs=jobs,
@@ -92,3 +100,5 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._web.aclose()
+        if self._reviewer is not None:
+            await self._reviewer.aclose()

@@ -1,5 +1,6 @@
 """All services in one process: the same code as six processes, on in-process channels, SQLite and a folder."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +35,11 @@ from kit.settings import ServiceSettings
 from provider_adapter.config import ProviderSettings
 from provider_adapter.main import NAME as PROVIDER_ADAPTER
 from provider_adapter.main import ProviderAdapter
-
 from standalone import bootstrap
 from standalone.bootstrap import OperatorStubs
 from standalone.place import ROOT, Place
+
+MODERATION_WORDS: Final = ROOT / "deploy" / "moderation" / "words.txt"
 
 PACKAGES: Final = {
     BILLING: "billing",
@@ -143,6 +145,7 @@ class Standalone:
             vault_secret=self._secrets.vault,
             jwt_secret=self._secrets.jwt,
             catalog_dir=self._catalog_dir,
+            moderation_words=Path(os.environ.get("GATEWAY_MODERATION_WORDS") or MODERATION_WORDS),
         )
         self._host(billing, Billing, BILLING, background=background)
         self._host(assets, AssetStore, ASSET_STORE, background=background)

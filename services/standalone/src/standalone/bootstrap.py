@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
 from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
 from atelier.common.v1 import money_pb2
@@ -16,7 +18,6 @@ from atelier.gateway.v1 import client_pb2
 from atelier.jobs.v1 import job_admin_service_pb2_grpc as job_admin_grpc
 from kit import identity
 from kit.errors import RequestIdReused
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 CALL_TIMEOUT_S: Final = 10.0
 UNITS: Final = {"points": money_pb2.UNIT_POINTS, "count": money_pb2.UNIT_COUNT, "fen": money_pb2.UNIT_FEN}

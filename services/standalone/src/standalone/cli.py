@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from kit.errors import AppError
 
+from kit.errors import AppError
 from standalone.place import ROOT, Place, PlaceInUse
 
 T = TypeVar("T")

@@ -4,17 +4,17 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.table import Table
+
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
 from atelier.common.v1 import money_pb2
 from atelier.gateway.v1 import client_admin_service_pb2 as admin_pb2
 from atelier.gateway.v1 import client_pb2
 from atelier.jobs.v1 import attempt_pb2, job_pb2
 from atelier.jobs.v1 import job_admin_service_pb2 as jobs_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import new_id
-from rich.console import Console
-from rich.table import Table
-
 from standalone.bootstrap import CALL_TIMEOUT_S, UNITS
 from standalone.operator import stubs
 from standalone.place import Place

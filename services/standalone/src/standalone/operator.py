@@ -5,14 +5,14 @@ import os
 from collections.abc import AsyncIterator
 from typing import Final
 
+from pydantic import SecretStr
+
 from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
 from atelier.gateway.v1 import client_admin_service_pb2_grpc as admin_grpc
 from atelier.jobs.v1 import job_admin_service_pb2_grpc as job_admin_grpc
 from gateway.admin_api import OPERATOR
 from kit.identity import IdentitySigner
 from kit.rpc import connect
-from pydantic import SecretStr
-
 from standalone.assembly import Standalone
 from standalone.bootstrap import OperatorStubs
 from standalone.place import Place

@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 import uvloop
+
 from kit import crash
 from kit.logging import configure, get_logger
-
 from standalone.assembly import Address, Standalone
 from standalone.place import Place
 

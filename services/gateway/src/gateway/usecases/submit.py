@@ -11,6 +11,7 @@ import orjson
 
 from catalog import Catalog, Model, ParametersInvalid, PriceOption
 from gateway.domain import Client
+from gateway.usecases.moderate import Moderate
 from kit.errors import (
     CostAboveMax,
     InvalidArgument,
@@ -109,11 +110,14 @@ class Webhooks(Protocol):
 class Submit:
     """Admits jobs. Refusals leave nothing behind: the first write anywhere is the orchestrator's."""
 
-    def __init__(self, *, catalog: Catalog, jobs: Jobs[Any], inputs: Inputs, webhooks: Webhooks) -> None:
+    def __init__(
+        self, *, catalog: Catalog, jobs: Jobs[Any], inputs: Inputs, webhooks: Webhooks, moderate: Moderate
+    ) -> None:
         self._catalog = catalog
         self._jobs = jobs
         self._inputs = inputs
         self._webhooks = webhooks
+        self._moderate = moderate
 
     async def __call__(self, request: JobRequest, client: Client) -> Any:
         """Return what the orchestrator answers. Raises every refusal named at `SubmitJob` in the contract."""
@@ -131,6 +135,8 @@ class Submit:
         check_cost(model, outputs, request.max_cost)
         if request.webhook_url:
             self._webhooks.check(request.webhook_url, field="webhook_url")
+        texts = [(f"parameters.{name}", text) for name, text in model.moderated_texts(parameters)]
+        await self._moderate(texts, client_id=client.id)
         await self._check_inputs(request, client)
         fingerprint = _fingerprint(request, parameters)
         for attempt in range(FENCED_TRIES_MAX):
