@@ -137,6 +137,7 @@ class World:
     leases: lease_service_pb2_grpc.LeaseServiceStub
     admin: job_admin_service_pb2_grpc.JobAdminServiceStub
     jobs_channel: Any  #: The gateway's; workers' and the house's RPCs refuse it.
+    worker_channel: Any  #: The worker's.
     told: list[Event] = field(default_factory=list)
 
     # For a client.
@@ -374,6 +375,7 @@ class Builder:
         app.register(server)
         directory.add(server)
         front = channel("gateway", "local:job-orchestrator")
+        worker = channel("provider-adapter", "local:job-orchestrator")
         world = World(
             database=database,
             clock=self._clock,
@@ -381,7 +383,8 @@ class Builder:
             app=app,
             jobs=job_service_pb2_grpc.JobServiceStub(front),
             jobs_channel=front,
-            leases=lease_service_pb2_grpc.LeaseServiceStub(channel("provider-adapter", "local:job-orchestrator")),
+            leases=lease_service_pb2_grpc.LeaseServiceStub(worker),
+            worker_channel=worker,
             admin=job_admin_service_pb2_grpc.JobAdminServiceStub(channel("billing", "local:job-orchestrator")),
         )
 
