@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from provider_adapter.providers.local.errors import (
     EngineClosed,
     EngineCrashed,
