@@ -1,5 +1,8 @@
 """Clients and credentials, on SQLite and Postgres."""
 
+import hashlib
+from collections.abc import Callable
+
 import jwt
 import pytest
 from pydantic import SecretStr
@@ -7,6 +10,7 @@ from pydantic import SecretStr
 from gateway.domain import Client, CredentialKind, Limits
 from gateway.secrets import Vault
 from gateway.sql import METADATA, SqlUnitOfWork
+from gateway.tokens import TokenVerifier
 from gateway.usecases.authenticate import CACHE_S, Authenticate
 from gateway.usecases.clients import ManageClients
 from kit.db import Database, assert_migrations_match
@@ -36,7 +40,7 @@ class Door:
             uow=uow,
             vault=vault,
             configured_keys={"env-key": "partner-env"},
-            jwt_secret=SecretStr(JWT_SECRET),
+            tokens=TokenVerifier(secret=SecretStr(JWT_SECRET)),
             monotonic=lambda: self.monotonic,
             now_ms=clock.now_ms,
         )
@@ -195,6 +199,66 @@ async def test_token_is_refused_when_a_claim_is_wrong(
     door.clock.set(0)
     with pytest.raises(expected):
         await door.enter(f"Bearer {_token(door, **claims)}")
+
+
+def signature(app_id: str, secret: str, timestamp: str) -> str:
+    return hashlib.sha256(f"{app_id}{secret}{timestamp}".encode()).hexdigest()
+
+
+def test_signature_of_the_partners_document() -> None:
+    sign = signature("xyzxy2121zxyz", "efcefcef1121cefcefc1212121", "1555378976238")
+    assert sign == "6ddcdc405743c576cb6d34b17b47ed56e2b9b6670fae1fe85ed01244fd31558b"
+
+
+async def add_app(door: Door) -> None:
+    await door.clients.put(Client(id="partner-a"))
+    await door.clients.add_credential(
+        "partner-a", CredentialKind.APP, secret="demo-secret", app_id="demo-app", expire_ms=None
+    )
+
+
+@pytest.mark.parametrize("skew_s", [-300, 0, 300])
+async def test_signature_opens_the_door_within_its_window(door: Door, skew_s: int) -> None:
+    await add_app(door)
+    stamp = str(door.clock.now_ms() + skew_s * 1000)
+    assert await door.enter(f"App demo-app:{stamp}:{signature('demo-app', 'demo-secret', stamp)}") == "partner-a"
+
+
+async def test_signature_expires_with_its_window_even_when_remembered(door: Door) -> None:
+    await add_app(door)
+    stamp = str(door.clock.now_ms())
+    header = f"App demo-app:{stamp}:{signature('demo-app', 'demo-secret', stamp)}"
+    assert await door.enter(header) == "partner-a"
+    door.clock.advance(300.001)
+    with pytest.raises(CredentialExpired):
+        await door.enter(header)
+
+
+@pytest.mark.parametrize(
+    ("app_id", "secret", "change"),
+    [
+        ("demo-app", "wrong", str),
+        ("other-app", "demo-secret", str),
+        ("demo-app", "demo-secret", lambda stamp: stamp[:10]),
+        ("demo-app", "demo-secret", lambda stamp: f"{stamp}0"),
+        ("demo-app", "demo-secret", lambda stamp: f"+{stamp[1:]}"),
+        ("", "demo-secret", str),
+    ],
+)
+async def test_wrong_signature_is_refused(door: Door, app_id: str, secret: str, change: Callable[[str], str]) -> None:
+    await add_app(door)
+    stamp = change(str(door.clock.now_ms()))
+    with pytest.raises(CredentialInvalid):
+        await door.enter(f"App {app_id}:{stamp}:{signature(app_id, secret, stamp)}")
+
+
+async def test_signature_is_lower_case_hex_of_full_length(door: Door) -> None:
+    await add_app(door)
+    stamp = str(door.clock.now_ms())
+    sign = signature("demo-app", "demo-secret", stamp)
+    for other in (sign.upper(), sign[:-1], f"{sign}0", ""):
+        with pytest.raises((CredentialInvalid, CredentialMissing)):
+            await door.enter(f"App demo-app:{stamp}:{other}")
 
 
 async def test_credential_given_twice_is_the_same_one(door: Door) -> None:

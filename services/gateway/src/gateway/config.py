@@ -25,8 +25,8 @@ class GatewaySettings(ServiceSettings):
     # The moderation word list, one word a line; empty moderates nothing here.
     moderation_words: Path | None = None
 
-    # A moderation service: gets POST {"texts": [...]} and answers {"refused": true|false}. Empty asks nobody. While it is
-    # away nothing that it should judge is accepted.
+    # A moderation service: gets POST {"texts": [...]} and answers {"refused": true|false}; empty asks nobody. While it
+    # is away nothing that it should judge is accepted.
     moderation_url: str = ""
 
     # Where the orchestrator, billing and the asset store are: `dns:///host:port`, or `local:<name>` in one process.
@@ -38,8 +38,15 @@ class GatewaySettings(ServiceSettings):
     # credential.
     vault_secret: SecretStr = Field(min_length=VAULT_SECRET_CHARS_MIN)
 
-    # Checks the points contract's tokens (HS256); without it all tokens are refused.
+    # Checks the points contract's HS256 tokens; without it they are refused.
     jwt_secret: SecretStr | None = None
+
+    # Where an issuer publishes its keys (JWKS) for RS256 and ES256 tokens; empty refuses them.
+    jwks_url: str = ""
+
+    # Demanded of every token where not empty.
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
 
     # API keys of the open contract by client: `partner-a:key-a,partner-b:key-b`. Such a client needs no other set-up.
     zhinian_api_keys: SecretStr = Field(

@@ -14,6 +14,7 @@ from gateway.config import GatewaySettings
 from gateway.consumer import SUBJECTS, JobEventConsumer
 from gateway.secrets import Vault
 from gateway.sql import CONSUMER, SqlUnitOfWork
+from gateway.tokens import HttpKeySource, PublishedKeys, TokenVerifier
 from gateway.usecases.authenticate import Authenticate
 from gateway.usecases.clients import ManageClients, ManageDeliveries
 from gateway.usecases.deliver import QueueDelivery, SendDeliveries
@@ -43,13 +44,18 @@ class Gateway:
         words = WordList.read(settings.moderation_words) if settings.moderation_words else WordList([])
         uow = SqlUnitOfWork(resources.database)
         vault = Vault(settings.vault_secret)
+        self._key_source = HttpKeySource(settings.jwks_url) if settings.jwks_url else None
+        tokens = TokenVerifier(
+            secret=settings.jwt_secret,
+            published=PublishedKeys(self._key_source) if self._key_source else None,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+        )
         catalog = load(settings.catalog_dir)
         jobs = jobs_grpc.JobServiceStub(resources.connect(settings.jobs_target))
         assets = assets_grpc.AssetServiceStub(resources.connect(settings.assets_target))
         wallets = wallet_grpc.WalletServiceStub(resources.connect(settings.billing_target))
-        authenticate = Authenticate(
-            uow=uow, vault=vault, configured_keys=settings.configured_keys(), jwt_secret=settings.jwt_secret
-        )
+        authenticate = Authenticate(uow=uow, vault=vault, configured_keys=settings.configured_keys(), tokens=tokens)
         self._deliveries = SendDeliveries(
             uow=uow,
             sender=WallSender(self._web),
@@ -100,5 +106,6 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._web.aclose()
-        if self._reviewer is not None:
-            await self._reviewer.aclose()
+        for client in (self._reviewer, self._key_source):
+            if client is not None:
+                await client.aclose()

@@ -1,12 +1,12 @@
 """Who is calling: turns the `authorization` metadata into a client, or refuses."""
 
+import hashlib
+import hmac
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
-
-import jwt
-from pydantic import SecretStr
+from typing import Final, Protocol
 
 from gateway.domain import Client, Credential, CredentialKind
 from gateway.ports import Repositories, UnitOfWork
@@ -17,14 +17,35 @@ from kit.errors import (
     CredentialInvalid,
     CredentialMissing,
     IpNotAllowed,
-    Unimplemented,
 )
 
 CACHE_S: Final = 5.0  # How long a revoked credential or a disabled client may still be let in.
 CACHE_ENTRIES_MAX: Final = 10_000  # Enough for every active key; unknown keys are cached nowhere.
-JWT_BYTES_MAX: Final = 8192
-JWT_LEEWAY_S: Final = 30
-JWT_ALGORITHM: Final = "HS256"
+SIGN_WINDOW_MS: Final = 300_000  # Clocks of partners may differ so much; within it a signature works as a bearer token.
+TIMESTAMP: Final = re.compile(r"[0-9]{13}", re.ASCII)
+SIGN: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class TokenClaims(Protocol):
+    """What a good token says."""
+
+    @property
+    def subject(self) -> str:
+        """The client's user id."""
+        ...
+
+    @property
+    def expire_ms(self) -> int:
+        """When it stops being accepted."""
+        ...
+
+
+class Tokens(Protocol):
+    """Checks tokens of the points contract."""
+
+    async def verify(self, token: str) -> TokenClaims:
+        """Raises CredentialInvalid, CredentialExpired, DependencyUnavailable."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +64,7 @@ class Authenticate:
         uow: UnitOfWork,
         vault: Vault,
         configured_keys: Mapping[str, str],
-        jwt_secret: SecretStr | None,
+        tokens: Tokens,
         monotonic: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -53,7 +74,7 @@ class Authenticate:
         self._configured = {
             vault.lookup(CredentialKind.API_KEY, key): client_id for key, client_id in configured_keys.items()
         }
-        self._jwt_secret = jwt_secret
+        self._tokens = tokens
         self._monotonic = monotonic
         self._now_ms = now_ms
         self._cache: dict[str, _Entry] = {}
@@ -87,14 +108,14 @@ class Authenticate:
 
     async def _look_up(self, scheme: str, token: str) -> _Entry:
         match scheme:
-            case "bearer" if token.count(".") == 2 and self._jwt_secret is not None:
-                return await self._by_jwt(token)
+            case "bearer" if token.count(".") == 2:
+                return await self._by_token(token)
             case "bearer":
                 return await self._by_key(CredentialKind.API_KEY, token)
             case "userkey":
                 return await self._by_key(CredentialKind.USER_KEY, token)
             case "app":
-                raise Unimplemented("Signed requests are not built yet.")
+                return await self._by_signature(token)
             case _:
                 raise CredentialInvalid
 
@@ -104,12 +125,7 @@ class Authenticate:
         lookup = self._vault.lookup(kind, key)
         if kind is CredentialKind.API_KEY and lookup in self._configured:
             return await self._configured_client(self._configured[lookup])
-
-        def work(repositories: Repositories) -> tuple[Credential | None, Client | None]:
-            found = repositories.clients.find_credential(kind, lookup)
-            return found, repositories.clients.get(found.client_id) if found else None
-
-        credential, client = await self._uow.read(work)
+        credential, client = await self._find(kind, lookup)
         if credential is None or client is None or credential.revoked:
             raise CredentialInvalid
         return self._entry(client, credential.expire_ms)
@@ -118,27 +134,36 @@ class Authenticate:
         client = await self._uow.read(lambda repositories: repositories.clients.get(client_id))
         return self._entry(client or Client(id=client_id), None)
 
-    async def _by_jwt(self, token: str) -> _Entry:
-        assert self._jwt_secret is not None
-        if len(token) > JWT_BYTES_MAX:
-            raise CredentialInvalid
-        try:
-            claims = jwt.decode(
-                token,
-                self._jwt_secret.get_secret_value(),
-                algorithms=[JWT_ALGORITHM],
-                leeway=JWT_LEEWAY_S,
-                options={"require": ["exp", "sub"]},
-            )
-        except jwt.ExpiredSignatureError as error:
-            raise CredentialExpired from error
-        except jwt.PyJWTError as error:
-            raise CredentialInvalid from error
-        user_id = str(claims["sub"])
-        client = await self._uow.read(lambda repositories: repositories.clients.by_user_id(user_id))
+    async def _by_token(self, token: str) -> _Entry:
+        claims = await self._tokens.verify(token)
+        client = await self._uow.read(lambda repositories: repositories.clients.by_user_id(claims.subject))
         if client is None:
             raise CredentialInvalid
-        return self._entry(client, (int(claims["exp"]) + JWT_LEEWAY_S) * 1000)
+        return self._entry(client, claims.expire_ms)
+
+    async def _by_signature(self, token: str) -> _Entry:
+        """Check `<app id>:<timestamp>:<sign>`, sign = sha256(app id + secret + timestamp); one answer for all causes."""
+        app_id, _, rest = token.partition(":")
+        timestamp, _, sign = rest.partition(":")
+        if not (app_id and TIMESTAMP.fullmatch(timestamp) and SIGN.fullmatch(sign)):
+            raise CredentialInvalid
+        credential, client = await self._find(CredentialKind.APP, app_id)
+        secret = self._vault.open(credential.sealed_secret, bound_to=app_id) if credential else ""
+        expected = hashlib.sha256(f"{app_id}{secret}{timestamp}".encode()).hexdigest()
+        matches = hmac.compare_digest(expected.encode(), sign.encode())
+        if credential is None or client is None or credential.revoked or not matches:
+            raise CredentialInvalid
+        if abs(self._now_ms() - int(timestamp)) > SIGN_WINDOW_MS:
+            raise CredentialExpired
+        until = int(timestamp) + SIGN_WINDOW_MS + 1
+        return self._entry(client, min(until, credential.expire_ms or until))
+
+    async def _find(self, kind: CredentialKind, lookup: str) -> tuple[Credential | None, Client | None]:
+        def work(repositories: Repositories) -> tuple[Credential | None, Client | None]:
+            found = repositories.clients.find_credential(kind, lookup)
+            return found, repositories.clients.get(found.client_id) if found else None
+
+        return await self._uow.read(work)
 
     def _entry(self, client: Client, expire_ms: int | None) -> _Entry:
         return _Entry(client, expire_ms, self._monotonic() + CACHE_S)
