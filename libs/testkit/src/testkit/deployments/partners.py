@@ -1,6 +1,7 @@
 """A client of its own for a test: with its own key and wallet it disturbs nobody on a shared deployment."""
 
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
@@ -12,6 +13,9 @@ from testkit.deployments.deployment import Operator
 from testkit.openclient import OpenClient
 
 CALL_TIMEOUT_S: Final = 30.0
+
+#: `new_partner` of one deployment, as a fixture gives it to tests.
+NewPartner = Callable[..., Awaitable[OpenClient]]
 
 
 async def new_partner(
