@@ -1,20 +1,22 @@
 """Pictures are decoded in processes of their own (`decoder.py`), a few of them, kept warm between pictures.
 
-Started as fresh programs, never forked: a fork after gRPC began is unsafe, and would carry our secrets along.
+They are fresh programs started by `subprocess`, which on Linux is a vfork: a plain fork after gRPC began, such as an
+event loop's own process support may use, runs gRPC's fork handlers, which can stall its threads and cut connections.
 """
 
 import asyncio
 import json
 import os
+import subprocess
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from asset_store.domain import FIELD, PictureLimits
+from asset_store.threads import Threads
 from kit import media
-from kit.errors import DependencyUnavailable, InputTooLarge, InputUnsupported
+from kit.errors import DependencyUnavailable, InputTooLarge, InputUnsupported, NotServing
 from kit.logging import get_logger
 
 WALL_S_MAX: Final = 15.0  # A picture within the limits takes a second or two; the rest is patience with a busy machine.
@@ -22,6 +24,7 @@ START_S_MAX: Final = 30.0  # An interpreter and Pillow: a tenth of a second, or 
 PROCESSES: Final = 2  # One picture being slow does not stop the next.
 
 _FORMATS: Final = {media.PNG: "PNG", media.JPEG: "JPEG", media.WEBP: "WEBP", media.GIF: "GIF"}
+_READY: Final = b"ready\n"
 _log = get_logger(__name__)
 
 
@@ -31,9 +34,10 @@ class PictureInspector:
     def __init__(self, *, processes: int = PROCESSES, wall_s: float = WALL_S_MAX) -> None:
         """Start nothing yet."""
         self._slots = asyncio.Semaphore(processes)
+        self._threads = Threads("decoder", processes + 1)  # One for each conversation, one for the warming.
         self._wall_s = wall_s
-        self._idle: list[Process] = []
-        self._all: set[Process] = set()
+        self._idle: list[_Decoder] = []
+        self._all: set[_Decoder] = set()
         self._warming: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -44,11 +48,13 @@ class PictureInspector:
     async def stop(self) -> None:
         """End all decoders; a picture being decoded is given up."""
         self._closed = True
+        for decoder in self._all:
+            decoder.kill()
         if self._warming is not None:
-            self._warming.cancel()
             await asyncio.wait([self._warming])
-        for process in list(self._all):
-            await self._end(process)
+        for decoder in list(self._all):
+            await self._end(decoder)
+        self._threads.close()
 
     async def inspect(self, path: Path, *, mime_type: str, limits: PictureLimits) -> tuple[int, int]:
         """See `Inspector.inspect`."""
@@ -71,79 +77,110 @@ class PictureInspector:
         raise InputUnsupported("The picture is damaged or cut short.", field=FIELD)
 
     async def _ask(self, job: dict[str, Any]) -> dict[str, Any]:
-        process = await self._take()
-        answered = False
+        decoder = await self._take()
+        line = b""
         try:
-            async with asyncio.timeout(self._wall_s):
-                line = await _exchange(process, json.dumps(job).encode() + b"\n")
-            answered = line.endswith(b"\n")
-        except TimeoutError:
-            line = b""
+            line = await self._talk(decoder, json.dumps(job).encode() + b"\n", self._wall_s)
         finally:
-            if answered and not self._closed:
-                self._idle.append(process)
+            if line and not self._closed:
+                self._idle.append(decoder)
             else:
-                await self._end(process)
-        if not answered:
-            _log.warning("decoder_gave_up", returncode=process.returncode)
+                await self._end(decoder)
+        if not line:
+            _log.warning("decoder_gave_up", returncode=decoder.process.returncode)
             return {"refused": "damaged", "detail": "gave_up"}
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    async def _take(self) -> Process:
+    async def _take(self) -> "_Decoder":
         if self._warming is not None:
             await asyncio.wait([self._warming])
+        if self._closed:
+            raise NotServing
         while self._idle:
-            process = self._idle.pop()
-            if process.returncode is None:
-                return process
-            self._all.discard(process)
-        return await self._spawn()
+            decoder = self._idle.pop()
+            if decoder.process.poll() is None:
+                return decoder
+            await self._end(decoder)
+        return await self._start()
 
     async def _warm(self) -> None:
         with suppress(DependencyUnavailable):  # The next picture will try again, and say so.
-            self._idle.append(await self._spawn())
+            self._idle.append(await self._start())
 
-    async def _spawn(self) -> Process:
-        # -I: neither the environment nor the current folder decides what is imported.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-m",
-            "asset_store.decoder",
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-            start_new_session=True,  # Ctrl-C is for us; the decoder ends when its stdin does.
-        )
-        self._all.add(process)
+    async def _start(self) -> "_Decoder":
+        decoder = _Decoder(await self._threads.run(_spawn))
+        self._all.add(decoder)
+        line = b""
         try:
-            async with asyncio.timeout(START_S_MAX):
-                line = await _exchange(process, b"")
-        except TimeoutError:
-            line = b""
-        except BaseException:
-            await self._end(process)
-            raise
-        if line != b"ready\n":
-            await self._end(process)
-            _log.error("decoder_did_not_start", returncode=process.returncode)
+            line = await self._talk(decoder, b"", START_S_MAX)
+        finally:
+            if line != _READY:
+                await self._end(decoder)
+        if line != _READY:
+            _log.error("decoder_did_not_start", returncode=decoder.process.returncode)
             raise DependencyUnavailable("Pictures cannot be inspected at the moment.")
-        return process
+        return decoder
 
-    async def _end(self, process: Process) -> None:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        self._all.discard(process)
+    async def _talk(self, decoder: "_Decoder", message: bytes, timeout_s: float) -> bytes:
+        """Send a line and return the answer's; empty when the decoder is gone, or was killed for being late."""
+        answer = asyncio.ensure_future(self._threads.run(decoder.exchange, message))
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(answer)
+        except TimeoutError:
+            decoder.kill()  # This ends the conversation in the thread, too.
+            return await answer and b""
+        except asyncio.CancelledError:
+            decoder.kill()
+            await asyncio.wait([answer])
+            raise
+
+    async def _end(self, decoder: "_Decoder") -> None:
+        decoder.kill()
+        self._all.discard(decoder)
+        await self._threads.run(decoder.reap)
 
 
-async def _exchange(process: Process, message: bytes) -> bytes:
-    """Send a line and return the answer's; empty when the process is gone."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(ConnectionError):
-        process.stdin.write(message)
-        await process.stdin.drain()
-    return await process.stdout.readline()
+class _Decoder:
+    """One decoder process."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+
+    def exchange(self, message: bytes) -> bytes:
+        """Blocks."""
+        try:
+            _pipe(self.process.stdin).write(message)
+            _pipe(self.process.stdin).flush()
+            line = _pipe(self.process.stdout).readline()
+        except (OSError, ValueError):  # Gone, or its pipes closed by `reap`.
+            return b""
+        return line if line.endswith(b"\n") else b""
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def reap(self) -> None:
+        """Blocks, for as long as a killed process takes to end."""
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):
+                _pipe(pipe).close()
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None, "both ends were asked for"
+    return pipe
+
+
+def _spawn() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        # -I: neither the environment nor the current folder decides what is imported.
+        [sys.executable, "-I", "-m", "asset_store.decoder"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+        start_new_session=True,  # Ctrl-C is for us; the decoder ends when its stdin does.
+    )
