@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -12,12 +13,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge.answers import open_error
+from edge.answers import open_error, points_error
 from edge.backend import Backend
 from edge.config import UPLOAD_BODY_BYTES_MAX, EdgeSettings
+from edge.links import Links
 from edge.open.routes import PREFIX as OPEN_PREFIX
 from edge.open.routes import OpenContract
+from edge.points import PointsContract
 from edge.replies import json_reply
+from edge.signed import SignedContract
 from kit.errors import AppError, BodyTooLarge, ErrorReason, NotFound
 from kit.logging import get_logger
 from kit.logging import request_id as current_request_id
@@ -28,7 +32,9 @@ REQUEST_ID_HEADER: Final = "x-request-id"
 
 
 def build_app(settings: EdgeSettings, backend: Backend) -> ASGIApp:
-    """Return the whole HTTP surface."""
+    """Return the whole HTTP surface. Raises ZoneInfoNotFoundError for a time zone that does not exist."""
+    timezone = ZoneInfo(settings.timezone)
+    links = Links(backend, public_url=settings.public_url)
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok")
@@ -41,7 +47,10 @@ def build_app(settings: EdgeSettings, backend: Backend) -> ASGIApp:
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
+            *links.routes(),
             *OpenContract(backend, public_url=settings.public_url).routes(),
+            *PointsContract(backend, links, timezone=timezone).routes(),
+            *SignedContract(backend, links, timezone=timezone).routes(),
         ],
         exception_handlers={HTTPException: _http_exception, BodyTooLarge: _body_too_large},
     )
@@ -52,6 +61,8 @@ def build_app(settings: EdgeSettings, backend: Backend) -> ASGIApp:
 async def _http_exception(request: Request, error: Exception) -> Response:
     """What the router refuses itself: unknown paths and methods, in the words of the path's contract."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and request.url.path.startswith("/user/"):
+        return points_error(NotFound())
     if error.status_code == 404 and request.url.path.startswith(f"{OPEN_PREFIX}/"):
         return open_error(NotFound())
     words = {404: "Not found.", 405: "Method not allowed."}

@@ -20,8 +20,8 @@ class EdgeSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="EDGE_")
 
-    #: The address partners use is a decision for the deployment.
-    HOUSE_WIDE: ClassVar[frozenset[str]] = ServiceSettings.HOUSE_WIDE | {"public_url"}
+    #: The address partners use and their zone are decisions for the deployment.
+    HOUSE_WIDE: ClassVar[frozenset[str]] = ServiceSettings.HOUSE_WIDE | {"public_url", "timezone"}
 
     # Where HTTP is served. Port 0 takes a free one.
     http_host: str = "127.0.0.1"
@@ -33,6 +33,9 @@ class EdgeSettings(ServiceSettings):
 
     # How partners reach us, e.g. https://aigc.example.com; empty means the address of the request.
     public_url: str = ""
+
+    # The zone of times that the points and signed contracts show without one.
+    timezone: str = "Asia/Shanghai"
 
     # Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, comma separated, or *.
     forwarded_allow_ips: str = "127.0.0.1"

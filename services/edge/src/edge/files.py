@@ -106,14 +106,16 @@ def read_range(header: str | None, size: int) -> Span | None:
     return Span(first, last - first + 1)
 
 
-async def download(backend: Backend, request: Request, asset: asset_pb2.Asset, ticket: str) -> Response:
-    """Answer GET or HEAD for an asset's bytes: 200, 206, 304 or 416."""
+async def download(
+    backend: Backend, request: Request, asset: asset_pb2.Asset, ticket: str, *, inline: bool = False
+) -> Response:
+    """Answer GET or HEAD for an asset's bytes: 200, 206, 304 or 416; `inline` is for looking at rather than saving."""
     etag = f'"{asset.sha256}"'
     headers = {
         **SAFE_HEADERS,
         "etag": etag,
         "cache-control": "private, max-age=31536000, immutable",
-        "content-disposition": _disposition(asset),
+        "content-disposition": "inline" if inline else _disposition(asset),
         "content-type": asset.mime_type,
     }
     if _matches(request.headers.get("if-none-match"), etag):

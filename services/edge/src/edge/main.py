@@ -22,6 +22,8 @@ from kit.rpc import LocalDirectory, connect
 NAME: Final = "edge"
 STOP_TIMEOUT_S: Final = SHUTDOWN_GRACE_S + 5
 BACKLOG: Final = 2048
+WS_MESSAGE_BYTES_MAX: Final = 4096  # Partners have nothing to send.
+WS_PING_S: Final = 20.0  # Proxies cut a silent connection after a minute.
 KEEP_ALIVE_S: Final = 75  # Longer than the 60 s that load balancers keep idle connections.
 
 log = get_logger(__name__)
@@ -53,7 +55,9 @@ class Edge:
                 access_log=False,
                 lifespan="off",
                 http="httptools",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=WS_MESSAGE_BYTES_MAX,
+                ws_ping_interval=WS_PING_S,
                 server_header=False,
                 proxy_headers=True,
                 forwarded_allow_ips=settings.forwarded_allow_ips,

@@ -171,6 +171,15 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
             await self._assets.DeleteAsset(wanted, timeout=ASSET_TIMEOUT_S)
         return pb2.DeleteAssetResponse()
 
+    async def LinkAssets(self, request: pb2.LinkAssetsRequest, context: Context) -> pb2.LinkAssetsResponse:
+        client = await self._client(context)
+        tokens = []
+        with identity.acting_as(client.id):
+            for asset_id in request.asset_ids:
+                wanted = assets_pb2.CreateLinkRequest(asset_id=asset_id)
+                tokens.append((await self._assets.CreateLink(wanted, timeout=ASSET_TIMEOUT_S)).token)
+        return pb2.LinkAssetsResponse(tokens=tokens)
+
 
 def _peer_address(metadata: dict[str, Any], context: Context) -> str:
     """The partner's address: what the edge says of it, else the address of the connection."""

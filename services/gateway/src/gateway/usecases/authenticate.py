@@ -142,7 +142,10 @@ class Authenticate:
         return self._entry(client, claims.expire_ms)
 
     async def _by_signature(self, token: str) -> _Entry:
-        """Check `<app id>:<timestamp>:<sign>`, sign = sha256(app id + secret + timestamp); one answer for all causes."""
+        """Check `<app id>:<timestamp>:<sign>`, sign = sha256(app id + secret + timestamp).
+
+        Every cause of refusal has the same answer.
+        """
         app_id, _, rest = token.partition(":")
         timestamp, _, sign = rest.partition(":")
         if not (app_id and TIMESTAMP.fullmatch(timestamp) and SIGN.fullmatch(sign)):
