@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from structlog.testing import capture_logs
 
 from kit.db import Database, Tx, open_database
 from kit.events import OUTBOX, Event, EventBus, InProcessBus, JetStreamBus, OutboxRelay, Retry, put, seen, tables
@@ -100,11 +102,24 @@ class House:
             while not condition():
                 await asyncio.sleep(0.005)
 
+    async def until_effects(self, events: int) -> None:
+        """Wait until that many events took effect."""
+        async with asyncio.timeout(WAIT_S):
+            while len(await self.effects()) < events:
+                await asyncio.sleep(0.005)
+
     async def until_sent(self) -> None:
         """Wait until nothing is left in the outbox."""
         async with asyncio.timeout(WAIT_S):
             while await self.unsent():
                 await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What was logged; drawing hundreds of expected tracebacks would take longer than the tests."""
+    with capture_logs() as entries:
+        yield entries
 
 
 @pytest.fixture(params=["in_process", pytest.param("jetstream", marks=pytest.mark.servers)])

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -59,7 +60,7 @@ class TestDelivery:
         await house.start()
         events = [event(key=f"job_{turn % 7}") for turn in range(300)]
         await asyncio.gather(*(house.put(one) for one in events))
-        await house.until(lambda: len(house.calls["billing"]) >= 300)
+        await house.until_effects(300)
         await house.until_sent()
         assert await house.effects() == dict.fromkeys((one.id for one in events), 1)
 
@@ -116,7 +117,9 @@ class TestRepeating:
         await house.put(event("poison"), *(event(f"good{turn}") for turn in range(20)))
         await house.until(lambda: len({call.id for call in house.calls["billing"]}) == 21)
 
-    async def test_an_event_is_given_up_after_the_last_try(self, house: "House") -> None:
+    async def test_an_event_is_given_up_after_the_last_try(
+        self, house: "House", logs: list[MutableMapping[str, Any]]
+    ) -> None:
         async def then(_: Event) -> None:
             raise ValueError("cannot be understood")
 
@@ -127,6 +130,8 @@ class TestRepeating:
         await house.until_sent()
         await asyncio.sleep(0.5)
         assert len(house.calls["billing"]) == 5
+        [entry] = [entry for entry in logs if entry["event"] == "event_given_up"]
+        assert (entry["log_level"], entry["event_id"], entry["tries"]) == ("error", "poison", 5)
 
     async def test_an_event_comes_again_when_its_handler_hangs_and_is_cut_off(self, house: "House") -> None:
         async def then(_: Event) -> None:
@@ -215,7 +220,7 @@ class TestComingAndGoing:
         house.renew_bus()
         house.consume("billing", [SUBJECT], house.count)
         await house.start()
-        await house.until(lambda: len(house.calls["billing"]) >= 3)
+        await house.until_effects(3)
         await house.until_sent()
         assert await house.effects() == {"first": 1, "second": 1, "third": 1}
 
