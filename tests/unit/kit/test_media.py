@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit import media
 from PIL import Image
+
+from kit import media
 
 
 def _encoded(fmt: str, size: tuple[int, int], mode: str = "RGB", **options: Any) -> bytes:
@@ -132,9 +133,7 @@ def test_any_bytes_give_an_answer_without_raising(magic: bytes, tail: bytes) -> 
 
 
 @given(st.sampled_from(CASES), st.integers(0, 60), st.binary(min_size=1, max_size=6))
-def test_damaged_headers_never_raise(
-    case: tuple[str, str, dict[str, Any], str], at: int, damage: bytes
-) -> None:
+def test_damaged_headers_never_raise(case: tuple[str, str, dict[str, Any], str], at: int, damage: bytes) -> None:
     data = bytearray(_encoded(case[0], (37, 211), case[1], **case[2]))
     data[at : at + len(damage)] = damage
     found = media.probe(bytes(data))

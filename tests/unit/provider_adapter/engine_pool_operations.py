@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from imageops import Output, RefusalReason, Refused
 
 Progress = Callable[[float], None]

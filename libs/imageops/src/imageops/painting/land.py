@@ -93,8 +93,9 @@ class Meadow(Outline):
     ) -> None:
         super().__init__(base - height * (0.5 + 0.45 * along(rng, columns_x(frame), 1.2, octaves=3, gain=0.35)))
         self._patches = Field(rng, frame, 2.5, 9, octaves=4)
-        self._blades = Field(rng, frame, 80, 36, octaves=3, gain=0.8)
-        self._seeds = [Field(rng, frame, 75, 110, octaves=2, gain=0.7) for _ in specks]
+        size = 1 / frame.unit  # Small things stay small where the picture is narrow.
+        self._blades = Field(rng, frame, 80 * size, 36 * size, octaves=3, gain=0.8)
+        self._seeds = [Field(rng, frame, 75 * size, 110 * size, octaves=2, gain=0.7) for _ in specks]
         self._lit, self._dark = mix(colour, light, 0.4), mix(colour, BLACK, 0.35)
         self._specks, self._amount, self._haze = specks, amount, haze
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 from imageops import Operation, Refused
-
 from provider_adapter.providers.local.frames import Frame, read_frame_blocking, write_frame_blocking
 from provider_adapter.providers.local.limits import apply_limits
 
