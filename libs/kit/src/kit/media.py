@@ -24,9 +24,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _EPS_TEXT = re.compile(rb"%!PS-Adobe-\d\.\d EPSF-\d")
 _EPS_BINARY = b"\xc5\xd0\xd3\xc6"
 # The brands H.264 players accept; HEIC and AVIF pictures use the same box with other brands.
-_MP4_BRANDS = frozenset(
-    {b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"dash", b"M4V "}
-)
+_MP4_BRANDS = frozenset({b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"dash", b"M4V "})
 # Start-of-frame markers; C4, C8 and CC lie among them and mean something else.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # Markers that carry no length.
