@@ -438,3 +438,9 @@ def shop() -> Any:
         duration = staticmethod(duration)
 
     return Shop
+
+
+@pytest.fixture
+def builder() -> type[Builder]:
+    """For tests that run event loops of their own."""
+    return Builder

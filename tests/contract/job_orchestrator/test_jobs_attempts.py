@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from atelier.jobs.v1 import attempt_pb2, job_pb2
+from job_orchestrator.domain.retry import SETBACKS_MAX
 from kit.errors import (
     Conflict,
     ErrorReason,
@@ -141,9 +142,25 @@ async def test_a_repeatable_attempt_is_simply_begun_anew(world: Any) -> None:
     assert (await world.finish(lease, second, "SUCCEEDED")).state == SUCCEEDED
     attempts = (await world.inspect(job.id)).attempts
     assert [(one.id, one.outcome) for one in attempts] == [
-        (first.id, attempt_pb2.ATTEMPT_OUTCOME_RETRYABLE),
+        (first.id, attempt_pb2.ATTEMPT_OUTCOME_UNSPECIFIED),
         (second.id, attempt_pb2.ATTEMPT_OUTCOME_SUCCEEDED),
     ]
+    assert attempts[0].state == attempt_pb2.ATTEMPT_STATE_FINISHED
+
+
+@pytest.mark.parametrize("goes", ["killed", "stopped"])
+async def test_a_route_is_not_blamed_for_workers_that_went_away(world: Any, goes: str) -> None:
+    job = await world.accept()
+    for _ in range(SETBACKS_MAX - 1):
+        lease = await world.lease_one(lease_s=10)
+        await world.begin(lease, repeatable=True)
+        if goes == "stopped":
+            await world.release(lease)
+        else:
+            await world.sweep(after_s=11)
+    # One try of this worker's own fails: the first, however many workers went away before.
+    assert (await one_attempt(world, "RETRYABLE")).state == QUEUED
+    assert (await world.get(job.id)).state == QUEUED
 
 
 async def test_a_job_whose_outcome_is_unknown_stays_running_and_comes_again(world: Any) -> None:
