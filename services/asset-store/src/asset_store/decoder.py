@@ -48,7 +48,11 @@ def _confine() -> None:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, FILES_MAX),
     ):
-        resource.setrlimit(limit, (value, value))
+        try:
+            resource.setrlimit(limit, (value, value))
+        except (OSError, ValueError):
+            if sys.platform == "linux":  # Elsewhere people develop, and some limits do not exist.
+                raise
 
 
 def _allow_cpu() -> None:
