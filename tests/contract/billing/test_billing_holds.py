@@ -207,8 +207,8 @@ async def test_clients_and_units_do_not_touch_each_other(house: Any) -> None:
     assert [balance.unit for balance in await house.read.balances("partner-a")] == [POINTS, COUNT]
 
 
-@pytest.mark.parametrize("hold_id", ["", "a b", "任务", "a\0b", "x" * 129])
-async def test_an_id_that_cannot_name_a_hold_is_refused(house: Any, hold_id: str) -> None:
-    with pytest.raises(InvalidArgument) as refused:
-        await house.place(hold_id, (POINTS, 0))
-    assert refused.value.field == "hold_id"
+async def test_an_id_that_cannot_name_a_hold_is_refused(house: Any) -> None:
+    for hold_id in ("", "a b", "任务", "a\0b", "x" * 129):
+        with pytest.raises(InvalidArgument) as refused:
+            await house.place(hold_id, (POINTS, 0))
+        assert refused.value.field == "hold_id"

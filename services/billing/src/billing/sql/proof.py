@@ -55,6 +55,27 @@ RULES: Final[dict[str, str]] = {
         JOIN accounts a ON a.id = p.account_id
         WHERE t.client_id <> a.client_id
         ORDER BY t.number""",
+    "posting_fits_its_transaction": """
+        SELECT t.id AS subject, t.kind || ' posted to ' || a.id AS detail
+        FROM postings p
+        JOIN transactions t ON t.number = p.number
+        JOIN accounts a ON a.id = p.account_id
+        WHERE NOT CASE t.kind
+                  WHEN 'grant' THEN a.kind IN ('available', 'funding')
+                  WHEN 'adjust' THEN a.kind IN ('available', 'adjust')
+                  WHEN 'hold' THEN a.kind IN ('available', 'held')
+                  WHEN 'capture' THEN a.kind IN ('available', 'held', 'revenue')
+                  WHEN 'release' THEN a.kind IN ('available', 'held')
+                  WHEN 'timeout' THEN a.kind IN ('available', 'held')
+                  ELSE FALSE END
+        ORDER BY t.number""",
+    "transaction_posts_once_to_an_account": """
+        SELECT COALESCE(t.id, '#' || p.number) AS subject, COUNT(*) || ' postings to ' || p.account_id AS detail
+        FROM postings p
+        LEFT JOIN transactions t ON t.number = p.number
+        GROUP BY p.number, t.id, p.account_id
+        HAVING COUNT(*) > 1
+        ORDER BY p.number""",
     "transaction_has_postings": """
         SELECT t.id AS subject, t.kind || ' without a posting' AS detail
         FROM transactions t
@@ -103,8 +124,8 @@ RULES: Final[dict[str, str]] = {
     "hold_equals_postings": """
         SELECT h.id AS subject,
                h.state || ' ' || h.amount || ' ' || h.unit || ' captured ' || h.captured || '; postings: placed '
-               || COALESCE(s.placed, 0) || ', freed ' || COALESCE(s.freed, 0) || ', spent '
-               || COALESCE(s.spent, 0) AS detail
+               || COALESCE(s.placed, 0) || ' ' || COALESCE(s.unit, h.unit) || ', freed '
+               || COALESCE(s.freed, 0) || ', spent ' || COALESCE(s.spent, 0) AS detail
         FROM holds h
         LEFT JOIN (
             SELECT t.job_id, a.unit,
@@ -116,8 +137,9 @@ RULES: Final[dict[str, str]] = {
             JOIN accounts a ON a.id = p.account_id
             WHERE t.job_id <> ''
             GROUP BY t.job_id, a.unit
-        ) s ON s.job_id = h.id AND s.unit = h.unit
-        WHERE COALESCE(s.placed, 0) <> h.amount
+        ) s ON s.job_id = h.id
+        WHERE COALESCE(s.unit, h.unit) <> h.unit
+           OR COALESCE(s.placed, 0) <> h.amount
            OR COALESCE(s.freed, 0) <> CASE WHEN h.state = 'held' THEN 0 ELSE h.amount END
            OR COALESCE(s.spent, 0) <> h.captured
         ORDER BY h.id""",
