@@ -37,6 +37,10 @@ class _Job(Generic[T]):
         self.result: T | None = None
         self.error: BaseException | None = None
 
+    def forget(self) -> None:
+        """Be as before the work ran."""
+        self.callbacks, self.result, self.error = [], None, None
+
     def answer(self) -> None:
         """Run the after-commit callbacks and wake the caller. On the caller's event loop."""
         if self.error is None:
@@ -152,15 +156,25 @@ class _Session:
     def run(self, batch: list[_Job[Any]]) -> None:
         """Run each job of `batch` and commit them together, leaving each its result or its error."""
         try:
-            conn, driver = self._connected()
-            with conn.begin():
-                for job in batch:
-                    if not job.future.cancelled():
-                        self._run_one(job, conn, driver)
+            self._run_together(batch)
         except BaseException as error:  # A thread that dies would leave every later caller waiting.
             self.disconnect()
+            if len(batch) > 1 and translated(error) is None:
+                # One of them broke the shared transaction (a deferred constraint, a COMMIT of its own): the
+                # others must not suffer, and nothing is committed yet, so each runs again alone.
+                for job in batch:
+                    job.forget()
+                    self.run([job])
+                return
             for job in batch:
                 job.error = job.error or translated(error) or error
+
+    def _run_together(self, batch: list[_Job[Any]]) -> None:
+        conn, driver = self._connected()
+        with conn.begin():
+            for job in batch:
+                if not job.future.cancelled():
+                    self._run_one(job, conn, driver)
 
     def _run_one(self, job: _Job[Any], conn: Connection, driver: sqlite3.Connection) -> None:
         tx = self._make_tx(conn)
@@ -173,7 +187,7 @@ class _Session:
             job.error = translated(error) or error
             leave_savepoints(conn)
             if not (driver.in_transaction and conn.in_transaction()):
-                raise DependencyUnavailable("another work broke the shared transaction") from error
+                raise RuntimeError("a unit of work has ended the shared transaction") from error
             if self._savepoints:
                 driver.execute("ROLLBACK TO work")
         if self._savepoints:
