@@ -46,6 +46,7 @@ def tried(outcome: Outcome, *, route: int = 0, number: int = 1) -> Attempt:
     [
         ((), Begin(route=0)),
         ((tried(Outcome.RETRYABLE),) * 2, Begin(route=0)),
+        ((tried(Outcome.NONE),) * 5, Begin(route=0)),  # Their workers went away.
         ((tried(Outcome.RETRYABLE),) * 2 + (tried(Outcome.UNSENT),), Begin(route=1)),
         ((tried(Outcome.ROUTE_FAILED),), Begin(route=1)),
         ((tried(Outcome.ROUTE_FAILED), tried(Outcome.ROUTE_FAILED, route=1)), Hopeless(failure=FAILURE)),

@@ -17,7 +17,7 @@ _ID_CHARS: Final = 26
 class Outcome(IntEnum):
     """How an attempt ended; the numbers are those of `atelier.jobs.v1.AttemptOutcome`."""
 
-    NONE = 0  #: Not ended.
+    NONE = 0  #: Not ended, or ended unreported with its worker.
     SUCCEEDED = 1
     UNSENT = 2  #: The provider was never reached: another try costs nothing.
     RETRYABLE = 3  #: Another try may cure it.

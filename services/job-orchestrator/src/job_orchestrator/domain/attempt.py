@@ -18,7 +18,7 @@ class AttemptState(IntEnum):
 class AttemptOutcome(IntEnum):
     """How a try ended; the numbers are those of the proto and of the column."""
 
-    NONE = 0
+    NONE = 0  #: Not ended, or ended unreported with its worker.
     SUCCEEDED = 1
     UNSENT = 2
     RETRYABLE = 3
@@ -64,6 +64,14 @@ class Attempt:
         if self.upstream_task_id not in ("", upstream_task_id):
             raise Conflict("The attempt has another upstream task.", attempt_id=self.id)
         return replace(self, state=AttemptState.ACCEPTED, upstream_task_id=upstream_task_id)
+
+    def superseded(self, *, failure: Failure, now_ms: int) -> "Attempt":
+        """Return the attempt closed because its worker went away and the provider can simply be called again.
+
+        It ends without an outcome: a lost worker is counted as the job's setback and says nothing about the route.
+        """
+        assert not self.open, "a provider may be at work on it"
+        return replace(self, state=AttemptState.FINISHED, failure=failure, finish_ms=now_ms)
 
     def reported(
         self,

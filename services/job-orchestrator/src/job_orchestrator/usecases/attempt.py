@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from job_orchestrator.domain.attempt import Attempt, AttemptOutcome, AttemptState
+from job_orchestrator.domain.attempt import Attempt, AttemptState
 from job_orchestrator.domain.job import Job
 from job_orchestrator.domain.order import Failure
 from job_orchestrator.ports import Jobs, Journal
@@ -43,27 +43,20 @@ class BeginAttempt:
             known = self._journal.find(tx, attempt_id)
             if known is not None:
                 return _repeated(known, attempt)
-            self._close_superseded(tx, job_id, epoch)
+            self._close_superseded(tx, job_id)
             self._journal.add(tx, attempt)
             self._jobs.save(tx, [(before, held.begun(attempt.provider).taken_up(before, now_ms=tx.now_ms))])
             return attempt
 
         return await self._db.write(work)
 
-    def _close_superseded(self, tx: Tx, job_id: str, epoch: int) -> None:
+    def _close_superseded(self, tx: Tx, job_id: str) -> None:
         for earlier in self._journal.of_jobs(tx, [job_id]).get(job_id, []):
             if earlier.state == AttemptState.FINISHED:
                 continue
             if earlier.open:
                 raise Conflict("Another attempt is open: resume or reconcile it.", attempt_id=earlier.id)
-            closed = earlier.reported(
-                AttemptOutcome.RETRYABLE,
-                epoch=epoch,
-                failure=_SUPERSEDED,
-                provider_cost_fen=0,
-                now_ms=tx.now_ms,
-            )
-            self._journal.update(tx, closed)
+            self._journal.update(tx, earlier.superseded(failure=_SUPERSEDED, now_ms=tx.now_ms))
 
 
 class RecordUpstream:
