@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, insert, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
 from kit.clock import SystemClock
 from kit.db import Database, Tx, open_database
 from kit.errors import DeadlineExceeded, DependencyUnavailable
-from sqlalchemy import BigInteger, Column, MetaData, Table, Text, insert, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
 from testkit.clock import START_MS, FakeClock
 
 METADATA = MetaData()

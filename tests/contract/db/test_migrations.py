@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, MetaData, Table, Text, insert, select, text
+
 from kit.db import assert_migrations_match, migrate, open_database
 from kit.db.revise import main, revise
 from kit.errors import DependencyUnavailable
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, MetaData, Table, Text, insert, select, text
 
 FIRST = MetaData()
 Table(
