@@ -36,15 +36,20 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert (read.folder, _spool_folder(read)) == (tmp_path, Path("/somewhere"))
     wall = _wall(read)
     assert len(wall.allow) == 1
-    assert wall.denies_host("pictures.example.com", 443)
-    assert not wall.denies_host("example.com", 443)
+    assert wall.denies_host("pictures.example.com", 8443)
+    assert not wall.denies_host("pictures.example.com", 443)  # Somebody else's, as far as we know.
+    assert not wall.denies_host("example.com", 8443)
+
+
+def test_our_own_address_has_its_schemes_port_when_it_names_none() -> None:
+    assert _wall(settings(public_url="https://a.example.com")).denies_host("a.example.com", 443)
+    assert _wall(settings(public_url="http://a.example.com/")).denies_host("a.example.com", 80)
 
 
 def test_s3_needs_its_credentials() -> None:
     with pytest.raises(ValidationError, match="s3_access_key"):
         settings(s3_endpoint="http://127.0.0.1:9000")
     complete = settings(s3_endpoint="http://127.0.0.1:9000", s3_access_key="a", s3_secret_key="b")
-    assert not _spool_folder(complete).is_relative_to(complete.folder)
     assert "SecretStr('**********')" in repr(complete)
 
 

@@ -17,12 +17,12 @@ class AssetStoreSettings(ServiceSettings):
     #: These two are one decision for the deployment, not for this service.
     HOUSE_WIDE: ClassVar[frozenset[str]] = ServiceSettings.HOUSE_WIDE | {"allow_private_targets", "public_url"}
 
-    # The folder that keeps the bytes when no S3 endpoint is set. One asset store owns all of it:
+    # The folder that keeps the bytes, unless an S3 endpoint is set. One asset store owns all of it:
     # files that no record names are deleted.
     folder: Path = Path("data/assets")
 
-    # Where uploads wait until they are judged. Empty: `.incoming` in `folder`, where taking a file over is a rename;
-    # with S3, a folder of this process under the system's temporary one. Needs room for all uploads at once.
+    # Where uploads wait until they are judged, also when the bytes go to S3 then: a local folder that nobody else
+    # writes to, with room for all uploads at once. Empty: `.incoming` in `folder`, where taking a file over is a rename.
     spool: str = ""
 
     # "https://s3.example.com" or "http://host:9000" of an S3-compatible server; empty keeps the bytes in `folder`.

@@ -1,9 +1,7 @@
 """Wiring of the asset store: the same for a process of its own and inside the standalone."""
 
 import asyncio
-import os
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -137,16 +135,13 @@ def _blobs(settings: AssetStoreSettings) -> BlobStore:
 
 
 def _spool_folder(settings: AssetStoreSettings) -> Path:
-    if settings.spool:
-        return Path(settings.spool)
-    if settings.s3_endpoint:
-        return Path(tempfile.gettempdir()) / f"atelier-assets-{os.getuid()}"
-    return settings.folder / INCOMING
+    return Path(settings.spool) if settings.spool else settings.folder / INCOMING
 
 
 def _wall(settings: AssetStoreSettings) -> WallPolicy:
     own = urlsplit(settings.public_url)
+    port = own.port or (443 if own.scheme == "https" else 80)
     return WallPolicy(
         allow=WallPolicy.parse_allow(settings.allow_private_targets),
-        own_hosts=frozenset({own.hostname, own.netloc.lower()} if own.hostname else ()),
+        own_hosts=frozenset({f"{own.hostname}:{port}"} if own.hostname else ()),
     )
