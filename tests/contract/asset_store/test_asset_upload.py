@@ -118,6 +118,14 @@ async def test_a_file_of_exactly_the_limit_is_stored(house: Any, photo: Any) -> 
     assert await house.stored() == 1
 
 
+async def test_a_ticket_without_a_limit_has_the_usual_one_of_its_origin(house: Any, photo: Any) -> None:
+    data = photo("PNG", 64, 48) + bytes(20 * 1024 * 1024)  # What follows a picture's end is part of the file.
+    with pytest.raises(BodyTooLarge) as caught:
+        await house.upload(data, bytes_max=0)
+    assert caught.value.metadata["bytes_max"] == str(20 * 1024 * 1024)
+    assert (await house.upload(data, bytes_max=0, asset_id="asset_out", job_id="job_1")).size_bytes == len(data)
+
+
 async def test_an_upload_given_up_half_way_leaves_nothing(house: Any, eventually: Any) -> None:
     begun = asyncio.Event()
 

@@ -22,7 +22,7 @@ class AssetStoreSettings(ServiceSettings):
     folder: Path = Path("data/assets")
 
     # Where uploads wait until they are judged, also when the bytes go to S3 then: a local folder that nobody else
-    # writes to, with room for all uploads at once. Empty: `.incoming` in `folder`, where taking a file over is a rename.
+    # writes to, with room for all uploads at once. Empty: `.incoming` in `folder`, where taking one over is a rename.
     spool: str = ""
 
     # "https://s3.example.com" or "http://host:9000" of an S3-compatible server; empty keeps the bytes in `folder`.

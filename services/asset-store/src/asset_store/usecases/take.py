@@ -73,10 +73,11 @@ class VetUrl:
 def _intake(ticket: Ticket, origin: Origin, *, name: str, kind: str, source_url: str = "") -> Intake:
     if kind and kind not in KINDS.values():
         raise InvalidArgument('The kind is "image", "video", "vector" or empty.', field="kind")
+    usual = OUTPUT_BYTES_MAX if origin is Origin.OUTPUT else CLIENT_BYTES_MAX
     return Intake(
         client_id=ticket.client_id,
         origin=origin,
-        bytes_max=min(ticket.bytes_max or CLIENT_BYTES_MAX, OUTPUT_BYTES_MAX),
+        bytes_max=min(ticket.bytes_max or usual, OUTPUT_BYTES_MAX),
         asset_id=ticket.asset_id,
         kinds=frozenset({ticket.kind, kind} - {""}),
         name=clean_name(name),
