@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, Meta
 from kit.db import assert_migrations_match, migrate, open_database
 from kit.db.revise import main, revise
 from kit.errors import DependencyUnavailable
+from kit.events import Event, put, seen, tables
 
 FIRST = MetaData()
 Table(
@@ -153,6 +154,25 @@ async def test_migrating_an_absent_database_says_that_it_is_unavailable(absent_d
 async def test_a_package_without_revisions_is_an_error(database_url: str) -> None:
     with pytest.raises(ValueError, match="no revisions in kit"):
         migrate(database_url, "kit")
+
+
+async def test_the_tables_of_events_match_their_migration(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "src" / "with_events").mkdir(parents=True)
+    (tmp_path / "src" / "with_events" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    importlib.invalidate_caches()
+    metadata = MetaData()
+    tables(metadata)
+    revise("with_events", metadata, "outbox and inbox")
+    migrate(database_url, "with_events")
+    assert_migrations_match(database_url, metadata)
+    db = open_database(database_url)
+    await db.write(lambda tx: put(tx, Event(id="e1", subject="atelier.jobs.v1.job_failed", payload=b"")))
+    assert await db.write(lambda tx: (seen(tx, "billing", "e1"), seen(tx, "billing", "e1"))) == (False, True)
+    await db.close()
+    del sys.modules["with_events"]
 
 
 def test_revise_explains_its_arguments_when_they_are_wrong(capsys: pytest.CaptureFixture[str]) -> None:
