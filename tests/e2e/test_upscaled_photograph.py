@@ -12,8 +12,8 @@ from testkit.photos import TWO_MEGAPIXELS, encoded, photo
 
 PHOTOGRAPHS = [
     ("JPEG", "image/jpeg", {"resolution": "2k"}, (2048, 1536)),
-    ("PNG", "image/png", {"scale": 2}, (3264, 2448)),
-    ("WEBP", "image/webp", {"resolution": "4k"}, (4096, 3072)),
+    ("PNG", "image/png", {"scale": 1.5}, (2448, 1836)),
+    ("WEBP", "image/webp", {"scale": 2}, (3264, 2448)),
 ]
 
 
