@@ -279,7 +279,7 @@ class Lists(Protocol):
     def events_of_client(
         self, tx: Tx, client_id: str, *, job_id: str, after_position: int, limit: int
     ) -> list[JobEvent]:
-        """Return a client's events in order of position; only of one job when `job_id` is not empty."""
+        """Return a client's events in order of position; only those of one of its jobs unless `job_id` is empty."""
         ...
 
     def last_position(self, tx: Tx, client_id: str) -> int:

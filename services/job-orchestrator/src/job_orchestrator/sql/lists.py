@@ -36,11 +36,7 @@ _OF_CLIENT = (
     .limit(bindparam("limit"))
 )
 _OF_CLIENTS_JOB = (
-    _EVENTS.where(
-        EVENTS.c.job_id == bindparam("job_id"),
-        EVENTS.c.client_id == bindparam("client_id"),
-        EVENTS.c.position > bindparam("after"),
-    )
+    _EVENTS.where(EVENTS.c.job_id == bindparam("job_id"), EVENTS.c.position > bindparam("after"))
     .order_by(EVENTS.c.sequence)
     .limit(bindparam("limit"))
 )
@@ -114,10 +110,10 @@ class SqlLists:
         self, tx: Tx, client_id: str, *, job_id: str, after_position: int, limit: int
     ) -> list[JobEvent]:
         """See `Lists.events_of_client`."""
-        wanted: dict[str, Any] = {"client_id": client_id, "after": after_position, "limit": limit}
+        wanted: dict[str, Any] = {"after": after_position, "limit": limit}
         if job_id:
             return _events(tx, _OF_CLIENTS_JOB, wanted | {"job_id": job_id})
-        return _events(tx, _OF_CLIENT, wanted)
+        return _events(tx, _OF_CLIENT, wanted | {"client_id": client_id})
 
     def last_position(self, tx: Tx, client_id: str) -> int:
         """See `Lists.last_position`."""

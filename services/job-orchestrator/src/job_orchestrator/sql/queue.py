@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, exists, literal_column, select, text
+from sqlalchemy import Select, bindparam, exists, literal_column, select, text
 
 from job_orchestrator.domain.fairness import Lane, Plan
 from job_orchestrator.domain.job import Job
@@ -11,8 +11,15 @@ from job_orchestrator.sql.rows import job_of
 from job_orchestrator.sql.tables import DELAYED, JOBS, LANES, READY
 from kit.db import Tx
 
+# The order is that of the index of lanes with ready jobs, and so makes SQLite use it.
+_ANY_READY: Select[tuple[int]] = (
+    select(literal_column("1"))
+    .where(LANES.c.pool == bindparam("pool"), literal_column("ready > 0"))
+    .order_by(LANES.c["pass"])
+    .limit(1)
+)
 _LOOK = select(
-    exists().where(LANES.c.pool == bindparam("pool"), literal_column("ready > 0")).label("ready"),
+    _ANY_READY.scalar_subquery().label("ready"),
     exists()
     .where(JOBS.c.pool == bindparam("pool"), literal_column(DELAYED), JOBS.c.not_before_ms <= bindparam("now_ms"))
     .label("due"),
@@ -59,7 +66,7 @@ class SqlQueue:
     def look(self, tx: Tx, pool: str) -> Readiness:
         """See `Queue.look`."""
         row = tx.conn.execute(_LOOK, {"pool": pool, "now_ms": tx.now_ms}).one()
-        return Readiness(ready=bool(row.ready), due=bool(row.due))
+        return Readiness(ready=row.ready is not None, due=bool(row.due))
 
     def lock_pool(self, tx: Tx, pool: str) -> None:
         """See `Queue.lock_pool`. SQLite runs writes one after another anyway."""

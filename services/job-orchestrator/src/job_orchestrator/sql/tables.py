@@ -183,7 +183,7 @@ LANES: Final = Table(
     # Who is next?
     _partial("lanes_ready", "pool", "pass", where="ready > 0"),
     # How long is the queue?
-    _partial("lanes_waiting", "pool", where="ready + delayed > 0"),
+    _partial("lanes_waiting", "pool", "ready", "delayed", where="ready + delayed > 0"),
     sqlite_with_rowid=False,
 )
 

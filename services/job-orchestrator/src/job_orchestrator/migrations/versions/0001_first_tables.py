@@ -189,7 +189,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "lanes_waiting",
-            ["pool"],
+            ["pool", "ready", "delayed"],
             unique=False,
             sqlite_where=sa.text("ready + delayed > 0"),
             postgresql_where=sa.text("ready + delayed > 0"),
