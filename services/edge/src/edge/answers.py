@@ -144,8 +144,14 @@ def signed_reply(code: int, message: str, *, charge: bool, data: object = None) 
 def studio_error(error: AppError, *, submitting: bool) -> Response:
     """The studio contract's answer: HTTP 200, `err_code` 1, the document's sentences to the letter."""
     message = STUDIO_WORDS.get(error.reason)
+    if message is None and error.reason is _R.INVALID_ARGUMENT and (error.field or "").startswith("expand_"):
+        message = f"扩展参数错误:{error.message}"
     if message is None:
-        message = _chinese(error.reason, error.field, {})
+        # A sentence of our own in Chinese says more than the reason's general one.
+        own = "" if error.message.isascii() else error.message
+        message = (
+            own if own and (error.field or "") in own else _chinese(error.reason, error.field, {error.reason: own})
+        )
         if submitting:
             message = f"任务提交失败:{message}"
     return json_reply({"err_code": 1, "err_msg": message}, headers=_headers(error))

@@ -22,6 +22,7 @@ from edge.open.routes import OpenContract
 from edge.points import PointsContract
 from edge.replies import json_reply
 from edge.signed import SignedContract
+from edge.studio import StudioContract
 from kit.errors import AppError, BodyTooLarge, ErrorReason, NotFound
 from kit.logging import get_logger
 from kit.logging import request_id as current_request_id
@@ -51,6 +52,7 @@ def build_app(settings: EdgeSettings, backend: Backend) -> ASGIApp:
             *OpenContract(backend, public_url=settings.public_url).routes(),
             *PointsContract(backend, links, timezone=timezone).routes(),
             *SignedContract(backend, links, timezone=timezone).routes(),
+            *StudioContract(backend, links).routes(),
         ],
         exception_handlers={HTTPException: _http_exception, BodyTooLarge: _body_too_large},
     )

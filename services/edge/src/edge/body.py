@@ -1,5 +1,6 @@
 """Request bodies: bounded, strict, and refused with the name of what is wrong."""
 
+import re
 from typing import Any, Final
 
 import orjson
@@ -9,6 +10,10 @@ from edge.config import JSON_BODY_BYTES_MAX
 from kit.errors import BodyTooLarge, InvalidArgument
 
 JSON_TYPES: Final = ("application/json",)
+BLAME_CHARS_MAX: Final = 64 * 1024  # A mistake further behind is reported by its place alone: looking takes time.
+NAME_CHARS_MAX: Final = 64
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]')
 
 
 async def read_bytes(request: Request, limit: int) -> bytes:
@@ -33,12 +38,33 @@ async def read_json_object(request: Request, limit: int = JSON_BODY_BYTES_MAX) -
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidArgument(f"The request body is not valid JSON: {error}") from error
+        message = f"The request body is not valid JSON: {error}"
+        raise InvalidArgument(message, field=_member_at(error.doc, error.pos)) from error
     if not isinstance(value, dict):
         raise InvalidArgument("The request body must be a JSON object.")
     if "\x00" in body.decode() or b"\\u0000" in body:
         raise InvalidArgument("The request body must not contain NUL characters.")
     return value
+
+
+def _member_at(text: str, position: int) -> str | None:
+    """The top-level member in which the parser stopped, such as the one that is NaN; None where there is none."""
+    if position > BLAME_CHARS_MAX:
+        return None
+    depth, last, member = 0, "", None
+    for match in _TOKEN.finditer(text, 0, position):
+        token = match[0]
+        if token in "[{":
+            depth += 1
+        elif token in "]}":
+            depth -= 1
+        elif depth == 1 and token == ":":
+            member = last[1:-1][:NAME_CHARS_MAX]
+        elif depth == 1 and token == ",":
+            member = None
+        elif token[0] == '"':
+            last = token
+    return member
 
 
 class Fields:

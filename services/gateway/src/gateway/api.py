@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # Async stubs exist for type checkers only.
 
+import hmac
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,17 +14,20 @@ from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
 from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.gateway.v1 import gateway_service_pb2_grpc
+from atelier.jobs.v1 import job_admin_service_pb2 as job_admin_pb2
+from atelier.jobs.v1 import job_admin_service_pb2_grpc as job_admin_grpc
 from atelier.jobs.v1 import job_service_pb2 as jobs_pb2
 from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
 from catalog import Catalog
 from gateway import mapping
 from gateway.clients import ASSET_TIMEOUT_S, BALANCE_TIMEOUT_S, JOB_TIMEOUT_S, WATCH_TIMEOUT_S
 from gateway.domain import Client
+from gateway.secrets import Vault
 from gateway.usecases.authenticate import Authenticate
 from gateway.usecases.limit import LimitRate
 from gateway.usecases.submit import Submit, find_model, parse_parameters, validated
 from kit import identity
-from kit.errors import InvalidArgument, PermissionDenied
+from kit.errors import AssetNotFound, InvalidArgument, JobNotFound, PermissionDenied
 from kit.tickets import Ticket, TicketSigner
 
 UPLOAD_BYTES_MAX = 20 * 1024 * 1024  # The open contract's largest file; what the engines accept is smaller still.
@@ -45,7 +49,9 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
         jobs: jobs_grpc.JobServiceAsyncStub,
         wallets: wallet_grpc.WalletServiceAsyncStub,
         assets: assets_grpc.AssetServiceAsyncStub,
+        job_admin: job_admin_grpc.JobAdminServiceAsyncStub,
         tickets: TicketSigner,
+        vault: Vault,
     ) -> None:
         self._authenticate = authenticate
         self._limit_rate = limit_rate
@@ -54,7 +60,9 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
         self._jobs = jobs
         self._wallets = wallets
         self._assets = assets
+        self._job_admin = job_admin
         self._tickets = tickets
+        self._vault = vault
 
     async def _client(self, context: Context) -> Client:
         """Return who calls, after counting the request."""
@@ -179,6 +187,32 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
                 wanted = assets_pb2.CreateLinkRequest(asset_id=asset_id)
                 tokens.append((await self._assets.CreateLink(wanted, timeout=ASSET_TIMEOUT_S)).token)
         return pb2.LinkAssetsResponse(tokens=tokens)
+
+    async def LinkJob(self, request: pb2.LinkJobRequest, context: Context) -> pb2.LinkJobResponse:
+        client = await self._client(context)
+        with identity.acting_as(client.id):
+            wanted = jobs_pb2.GetJobRequest(job_id=request.job_id)
+            answer = await self._jobs.GetJob(wanted, timeout=JOB_TIMEOUT_S)
+        return pb2.LinkJobResponse(token=self._vault.job_token(answer.job.id))
+
+    async def OpenJobOutput(self, request: pb2.OpenJobOutputRequest, context: Context) -> pb2.OpenJobOutputResponse:
+        expected = self._vault.job_token(request.job_id)
+        if not hmac.compare_digest(expected.encode(), request.token.encode()):
+            raise AssetNotFound
+        with identity.acting_as(None):
+            wanted = job_admin_pb2.InspectJobRequest(job_id=request.job_id)
+            try:
+                job = (await self._job_admin.InspectJob(wanted, timeout=JOB_TIMEOUT_S)).job
+            except JobNotFound as error:
+                raise AssetNotFound from error
+        outputs = [output for output in job.outputs if output.role == request.role]
+        if request.index >= len(outputs):
+            raise AssetNotFound
+        with identity.acting_as(job.client_id):
+            asset_id = outputs[request.index].asset_id
+            answer = await self._assets.GetAsset(assets_pb2.GetAssetRequest(asset_id=asset_id), timeout=ASSET_TIMEOUT_S)
+        ticket = Ticket(action="read", client_id=job.client_id, asset_id=asset_id)
+        return pb2.OpenJobOutputResponse(ticket=self._tickets.sign(ticket, TICKET_TTL_S), asset=answer.asset)
 
 
 def _peer_address(metadata: dict[str, Any], context: Context) -> str:

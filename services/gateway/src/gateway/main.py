@@ -5,6 +5,7 @@ import asyncio
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
 from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
 from atelier.gateway.v1 import client_admin_service_pb2_grpc, gateway_service_pb2_grpc
+from atelier.jobs.v1 import job_admin_service_pb2_grpc as job_admin_grpc
 from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
 from catalog import load
 from gateway.admin_api import ClientAdminServicer
@@ -52,7 +53,8 @@ class Gateway:
             audience=settings.jwt_audience,
         )
         catalog = load(settings.catalog_dir)
-        jobs = jobs_grpc.JobServiceStub(resources.connect(settings.jobs_target))
+        orchestrator = resources.connect(settings.jobs_target)
+        jobs = jobs_grpc.JobServiceStub(orchestrator)
         assets = assets_grpc.AssetServiceStub(resources.connect(settings.assets_target))
         wallets = wallet_grpc.WalletServiceStub(resources.connect(settings.billing_target))
         authenticate = Authenticate(uow=uow, vault=vault, configured_keys=settings.configured_keys(), tokens=tokens)
@@ -76,7 +78,9 @@ class Gateway:
             jobs=jobs,
             wallets=wallets,
             assets=assets,
+            job_admin=job_admin_grpc.JobAdminServiceStub(orchestrator),
             tickets=TicketSigner(settings.internal_secret),
+            vault=vault,
         )
         self._admin = ClientAdminServicer(
             clients=ManageClients(uow=uow, vault=vault, forget=authenticate.forget),
