@@ -12,6 +12,8 @@ class RefusalReason(StrEnum):
     DAMAGED = "damaged"  #: Cut short, or its data does not decode.
     INVALID_PARAMETER = "invalid_parameter"  #: Unknown, missing, of the wrong type or out of range.
     INVALID_INPUTS = "invalid_inputs"  #: Too few or too many pictures for the operation.
+    NOTHING_FOUND = "nothing_found"  #: The picture has nothing that the operation works on, such as a face.
+    UNSUPPORTED_INSTRUCTION = "unsupported_instruction"  #: The words ask for what the engine cannot do.
 
 
 class Refused(Exception):

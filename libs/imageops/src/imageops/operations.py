@@ -1,102 +1,23 @@
 """Every operation by its capability's name, bytes in and bytes out, for those who run them by name."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import cast
 
 from PIL import Image
 
-from imageops.codec import MIME_TYPES, FileFormat, decode, encode
-from imageops.errors import ImageRefused, RefusalReason, Refused
 from imageops.generation import PROMPT_CHARACTERS_MAX, SIDE_PX_MAX, SIDE_PX_MIN, generate
-from imageops.parameters import Parameter, Value, read_parameters
-from imageops.progress import OnProgress, ignore_progress
+from imageops.operation import FORMAT, WORKED, Operation, Output, between
+from imageops.parameters import Parameter, Value
+from imageops.progress import OnProgress
 from imageops.upscaling import RESOLUTIONS, SCALE_MAX, Resolution, upscale
+
+__all__ = ["OPERATIONS", "Operation", "Output"]
 
 SCALE_DEFAULT = 2.0
 IMAGES_MAX = 6  # The largest `num` of the public contracts.
 REFERENCES_MAX = 10  # Each one is decoded whole; the palette of more says nothing new.
-
-_DECODED = 0.05  # The share of the progress that reading the inputs takes.
-_WORKED = 0.75  # Of one picture's share: the work itself; the rest is writing its file.
-
-_FORMAT = Parameter(
-    name="format",
-    kind="choice",
-    summary="File format of the result; png is lossless.",
-    default="png",
-    choices=tuple(MIME_TYPES),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """One finished file."""
-
-    data: bytes
-    mime_type: str
-    width: int
-    height: int
-
-
-# Pictures are handed over one by one, so that six large ones are never in memory together.
-_Work = Callable[[list[Image.Image], dict[str, Value], int, OnProgress], Iterator[Image.Image]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """A capability of the local engine: what it takes, and how to run it."""
-
-    capability: str
-    summary: str
-    inputs_min: int
-    inputs_max: int
-    parameters: tuple[Parameter, ...]
-    work: _Work
-
-    def run(
-        self,
-        inputs: Sequence[bytes],
-        parameters: Mapping[str, object],
-        seed: int,
-        on_progress: OnProgress = ignore_progress,
-    ) -> list[Output]:
-        """Return the files made from `inputs`; the same arguments give the same bytes.
-
-        Raises Refused (its `field` names the parameter or input) and whatever `on_progress` raises.
-        """
-        values = read_parameters(self.parameters, parameters)
-        if not self.inputs_min <= len(inputs) <= self.inputs_max:
-            raise Refused(RefusalReason.INVALID_INPUTS, self._wanted(), "inputs")
-        on_progress(0.0)
-        images = [_decode_input(number, data) for number, data in enumerate(inputs)]
-        file_format = cast(FileFormat, values["format"])
-        made = self.work(images, values, seed, _between(_DECODED, 1.0, on_progress))
-        outputs = [_to_output(image, file_format) for image in made]
-        on_progress(1.0)
-        return outputs
-
-    def _wanted(self) -> str:
-        if self.inputs_min == self.inputs_max:
-            return f"{self.capability} takes {self.inputs_min} input picture(s)."
-        return f"{self.capability} takes {self.inputs_min} to {self.inputs_max} input pictures."
-
-
-def _decode_input(number: int, data: bytes) -> Image.Image:
-    try:
-        return decode(data)
-    except ImageRefused as refused:
-        raise ImageRefused(refused.reason, refused.message, f"inputs[{number}]") from refused
-
-
-def _to_output(image: Image.Image, file_format: FileFormat) -> Output:
-    data = encode(image, file_format)
-    return Output(data=data, mime_type=MIME_TYPES[file_format], width=image.width, height=image.height)
-
-
-def _between(low: float, high: float, on_progress: OnProgress) -> OnProgress:
-    return lambda fraction: on_progress(low + (high - low) * fraction)
 
 
 def _generate(
@@ -113,7 +34,7 @@ def _generate(
             style=cast(str | None, values["style"]),
             negative_prompt=cast(str, values["negative_prompt"]),
             references=images,
-            on_progress=_between(index / count, (index + _WORKED) / count, on_progress),
+            on_progress=between(index / count, (index + WORKED) / count, on_progress),
         )
 
 
@@ -124,7 +45,7 @@ def _upscale(
     resolution = cast(Resolution | None, values["resolution"])
     if scale is None and resolution is None:
         scale = SCALE_DEFAULT
-    yield upscale(images[0], scale=scale, resolution=resolution, on_progress=_between(0.0, _WORKED, on_progress))
+    yield upscale(images[0], scale=scale, resolution=resolution, on_progress=between(0.0, WORKED, on_progress))
 
 
 _SIDE = Parameter(
@@ -163,7 +84,7 @@ _ALL = (
                 minimum=1,
                 maximum=IMAGES_MAX,
             ),
-            _FORMAT,
+            FORMAT,
         ),
         work=_generate,
     ),
@@ -182,7 +103,7 @@ _ALL = (
                 summary="Long side of the result; or give scale.",
                 choices=tuple(RESOLUTIONS),
             ),
-            _FORMAT,
+            FORMAT,
         ),
         work=_upscale,
     ),

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from imageops.errors import ParameterRefused
 
-Value = str | int | float | None
+Value = str | int | float | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One named setting: `kind` is integer, number, text or choice; None as default means optional."""
+    """One named setting: `kind` is integer, number, boolean, text or choice; None as default means optional."""
 
     name: str
     kind: str
@@ -30,7 +30,14 @@ class Parameter:
             return self.default
         if self.kind in ("integer", "number"):
             return self._number(given)
+        if self.kind == "boolean":
+            return self._boolean(given)
         return self._text(given)
+
+    def _boolean(self, given: object) -> bool:
+        if not isinstance(given, bool):
+            raise ParameterRefused(self.name, f"{self.name} must be true or false.")
+        return given
 
     def _number(self, given: object) -> int | float:
         # JSON and protobuf's Struct know one kind of number, so 1024.0 is a good integer; True is none.

@@ -1,0 +1,104 @@
+"""What an operation is to those who run it by name: its inputs, its parameters, bytes in and bytes out."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from PIL import Image
+
+from imageops.codec import MIME_TYPES, FileFormat, decode, encode
+from imageops.errors import ImageRefused, RefusalReason, Refused
+from imageops.parameters import Parameter, Value, read_parameters
+from imageops.progress import OnProgress, ignore_progress
+
+NOTE_MIME_TYPE = "text/plain"
+
+#: Of one picture's share of the progress: the work itself; the rest is writing its file.
+WORKED = 0.75
+_DECODED = 0.05  # The share of the progress that reading the inputs takes.
+
+FORMAT = Parameter(
+    name="format",
+    kind="choice",
+    summary="File format of the result; png is lossless.",
+    default="png",
+    choices=tuple(MIME_TYPES),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One finished file."""
+
+    data: bytes
+    mime_type: str
+    width: int  #: Pixels; 0 for a note.
+    height: int
+    role: str = "image"  #: "image" for a result proper; "vector", "grid", "tile", or a note's name for by-products.
+
+
+#: Takes the pictures, the checked parameters, the seed and a progress callback. Results are handed over one by one, so
+#: that six large ones are never in memory together; a picture becomes a file in the format the caller asked for.
+Work = Callable[[list[Image.Image], dict[str, Value], int, OnProgress], Iterator[Image.Image | Output]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A capability of the local engine: what it takes, and how to run it."""
+
+    capability: str
+    summary: str
+    inputs_min: int
+    inputs_max: int
+    parameters: tuple[Parameter, ...]
+    work: Work
+
+    def run(
+        self,
+        inputs: Sequence[bytes],
+        parameters: Mapping[str, object],
+        seed: int,
+        on_progress: OnProgress = ignore_progress,
+    ) -> list[Output]:
+        """Return the files made from `inputs`; the same arguments give the same bytes.
+
+        Raises Refused (its `field` names the parameter or input) and whatever `on_progress` raises.
+        """
+        values = read_parameters(self.parameters, parameters)
+        if not self.inputs_min <= len(inputs) <= self.inputs_max:
+            raise Refused(RefusalReason.INVALID_INPUTS, self._wanted(), "inputs")
+        on_progress(0.0)
+        images = [_decode_input(number, data) for number, data in enumerate(inputs)]
+        file_format = cast(FileFormat, values["format"]) if "format" in values else "png"
+        made = self.work(images, values, seed, between(_DECODED, 1.0, on_progress))
+        outputs = [each if isinstance(each, Output) else to_output(each, file_format) for each in made]
+        on_progress(1.0)
+        return outputs
+
+    def _wanted(self) -> str:
+        if self.inputs_min == self.inputs_max:
+            return f"{self.capability} takes {self.inputs_min} input picture(s)."
+        return f"{self.capability} takes {self.inputs_min} to {self.inputs_max} input pictures."
+
+
+def to_output(image: Image.Image, file_format: FileFormat, role: str = "image") -> Output:
+    """Return a picture as a finished file."""
+    data = encode(image, file_format)
+    return Output(data=data, mime_type=MIME_TYPES[file_format], width=image.width, height=image.height, role=role)
+
+
+def note(name: str, text: str) -> Output:
+    """Return something to tell about the work as an output of type text/plain whose role is the note's name."""
+    return Output(data=text.encode(), mime_type=NOTE_MIME_TYPE, width=0, height=0, role=name)
+
+
+def between(low: float, high: float, on_progress: OnProgress) -> OnProgress:
+    """Return a callback that maps 0..1 of a part of the work to `low`..`high` of the whole."""
+    return lambda fraction: on_progress(low + (high - low) * fraction)
+
+
+def _decode_input(number: int, data: bytes) -> Image.Image:
+    try:
+        return decode(data)
+    except ImageRefused as refused:
+        raise ImageRefused(refused.reason, refused.message, f"inputs[{number}]") from refused
