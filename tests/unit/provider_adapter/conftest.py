@@ -119,6 +119,7 @@ class Orchestrator(Faulty, lease_grpc.LeaseServiceServicer):
         self.jobs: dict[str, LeasedJob] = {}
         self.queue: deque[str] = deque()
         self.changed = asyncio.Event()
+        self.impatient = False  #: Long polls are answered at once.
         self.hidden_attempts = 0  #: So many of the newest attempts are not told with the lease.
 
     def put(
@@ -164,7 +165,7 @@ class Orchestrator(Faulty, lease_grpc.LeaseServiceServicer):
         await self.before("LeaseJobs", request)
         identity.require_service("provider-adapter")
         wait_s = request.wait.ToMilliseconds() / 1000
-        if not self.queue and wait_s:
+        if not self.queue and wait_s and not self.impatient:
             self.changed.clear()
             try:
                 async with asyncio.timeout(wait_s):

@@ -199,6 +199,16 @@ def test_lease_is_read_whole_from_the_wire() -> None:
     assert read.attempts[0].failure == Failure(reason=ErrorReason.PROVIDER_TIMEOUT, message="slow")
 
 
+def test_word_newer_than_this_process_does_not_hide_the_job() -> None:
+    failure = job_pb2.Failure(message="new")
+    failure.reason = 9999  # type: ignore[assignment]
+    attempt = attempt_pb2.Attempt(id="att_1", state=attempt_pb2.ATTEMPT_STATE_FINISHED, failure=failure)
+    attempt.outcome = 99  # type: ignore[assignment]
+    (read,) = to_lease(lease_pb2.Lease(job=job_pb2.Job(id="job_1"), attempts=[attempt])).attempts
+    assert (read.finished, read.outcome, read.open) == (True, Outcome.NONE, False)
+    assert read.failure == Failure(reason=ErrorReason.PROVIDER_FAILED, message="new")
+
+
 @pytest.mark.parametrize("parameters", ["[1]", "nonsense", "7"])
 def test_parameters_that_are_no_object_are_not_read(parameters: str) -> None:
     route = job_pb2.Route(provider="a", parameters_json=parameters)

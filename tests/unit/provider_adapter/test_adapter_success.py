@@ -202,3 +202,10 @@ async def test_callbacks_are_answered_as_not_built(house: Any) -> None:
     stub = provider_grpc.ProviderServiceStub(await house.serve(await house.work()))
     with pytest.raises(Unimplemented):
         await stub.DeliverCallback(provider_pb2.DeliverCallbackRequest(provider="fake", token="t"), timeout=5)
+
+
+async def test_orchestrator_that_does_not_let_us_wait_is_not_asked_in_a_loop(house: Any) -> None:
+    house.jobs.impatient = True
+    await house.work()
+    await asyncio.sleep(0.3)
+    assert len(house.jobs.called("LeaseJobs")) <= 3

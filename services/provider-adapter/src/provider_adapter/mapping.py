@@ -30,6 +30,7 @@ from provider_adapter.usecases.roster import Known, Roster
 
 FIELD_CHARS_MAX: Final = 128  # Of a failure's field, in the contract.
 _PREFIX: Final = "ERROR_REASON_"
+_REASONS: Final = {int(error_reason_pb2.ErrorReason.Value(_PREFIX + each.value)): each for each in ErrorReason}
 
 
 def to_lease(message: lease_pb2.Lease) -> Lease:
@@ -75,14 +76,20 @@ def _to_attempt(message: attempt_pb2.Attempt) -> Attempt:
         upstream_task_id=message.upstream_task_id,
         repeatable=message.repeatable,
         finished=message.state == attempt_pb2.ATTEMPT_STATE_FINISHED,
-        outcome=Outcome(message.outcome),
+        outcome=_to_outcome(message.outcome),
         failure=_to_failure(message.failure) if message.HasField("failure") else None,
     )
 
 
+def _to_outcome(number: int) -> Outcome:
+    try:
+        return Outcome(number)
+    except ValueError:  # A word newer than this process; whether the attempt has ended is told by its state.
+        return Outcome.NONE
+
+
 def _to_failure(message: job_pb2.Failure) -> Failure:
-    word = error_reason_pb2.ErrorReason.Name(message.reason).removeprefix(_PREFIX)
-    reason = ErrorReason(word) if word in ErrorReason.__members__ else ErrorReason.PROVIDER_FAILED
+    reason = _REASONS.get(int(message.reason), ErrorReason.PROVIDER_FAILED)  # A word may be newer than this process.
     return Failure(reason=reason, message=message.message, field=message.field)
 
 

@@ -43,7 +43,8 @@ async def persist(call: Callable[[], Awaitable[T]]) -> T:
             if error.reason not in WAITABLE and (error.reason not in DOUBTFUL or doubtful >= FEW_TRIES):
                 raise
             tries += 1
-            _log.warning("house_call_failed", reason=error.reason, tries=tries)
+            if tries == 1:  # Once an outage: a thousand jobs may be waiting for the same service.
+                _log.warning("house_call_failed", reason=error.reason)
             await asyncio.sleep(pause_s(tries, error.retry_after_s))
 
 

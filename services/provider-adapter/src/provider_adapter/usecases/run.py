@@ -227,7 +227,8 @@ class Run:
                     self._stop(Verdict.LOST)
                     return
                 failed += 1
-                _log.warning("renewal_failed", reason=reason, failed=failed, cause=repr(error))
+                if failed == 1:
+                    _log.warning("renewal_failed", reason=reason, cause=repr(error))
                 continue
             failed = 0
             if cancel_asked:

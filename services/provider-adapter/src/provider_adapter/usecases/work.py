@@ -1,6 +1,7 @@
 """The worker: leases jobs as far as there is room, runs each in a task of its own, and stops without losing any."""
 
 import asyncio
+import time
 from typing import Final
 
 from kit import crash
@@ -17,6 +18,7 @@ AFTER_LEASE: Final = crash.declare("providers.work.after_lease", "jobs are lease
 
 LONG_POLL_S: Final = 20.0  # Long enough to be cheap, short enough to notice an orchestrator that hangs.
 SLOTS_MAX: Final = 1000  # In one call, as the contract allows.
+IDLE_S: Final = 0.5  # After an empty answer that came too soon: an orchestrator that stops does not let us wait.
 GIVE_BACK_S: Final = 5.0  # For the last calls of a stop; then the leases are left to expire.
 
 _log = get_logger(__name__)
@@ -93,6 +95,7 @@ class Worker:
                 self._room.clear()
                 await self._room.wait()
                 continue
+            asked_at = time.monotonic()
             try:
                 leases = await self._lease(min(room, SLOTS_MAX))
             except Exception as error:
@@ -101,6 +104,8 @@ class Worker:
                 self._tell_failure(error, failed)
                 await self._pause(pause_s(failed))
                 continue
+            if not leases and self.connected and time.monotonic() - asked_at < IDLE_S:
+                await self._pause(IDLE_S)
             failed = 0
             self.connected = True
             for lease in leases:
