@@ -13,7 +13,7 @@ JSON_TYPES: Final = ("application/json",)
 BLAME_CHARS_MAX: Final = 64 * 1024  # A mistake further behind is reported by its place alone: looking takes time.
 NAME_CHARS_MAX: Final = 64
 
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]')
+_PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]')
 
 
 async def read_bytes(request: Request, limit: int) -> bytes:
@@ -52,18 +52,18 @@ def _member_at(text: str, position: int) -> str | None:
     if position > BLAME_CHARS_MAX:
         return None
     depth, last, member = 0, "", None
-    for match in _TOKEN.finditer(text, 0, position):
-        token = match[0]
-        if token in "[{":
+    for match in _PIECE.finditer(text, 0, position):
+        piece = match[0]
+        if piece in "[{":
             depth += 1
-        elif token in "]}":
+        elif piece in "]}":
             depth -= 1
-        elif depth == 1 and token == ":":
+        elif depth == 1 and piece == ":":
             member = last[1:-1][:NAME_CHARS_MAX]
-        elif depth == 1 and token == ",":
+        elif depth == 1 and piece == ",":
             member = None
-        elif token[0] == '"':
-            last = token
+        elif piece[0] == '"':
+            last = piece
     return member
 
 
