@@ -89,6 +89,7 @@ async def test_seed_that_is_no_number_is_rejected(seed: object) -> None:
         (EngineOutOfMemory("large"), Outcome.RETRYABLE, ErrorReason.PROVIDER_FAILED),
         (EngineClosed("closed"), Outcome.UNSENT, ErrorReason.PROVIDER_FAILED),
         (OperationRefused("unknown_operation", "No."), Outcome.ROUTE_FAILED, ErrorReason.PROVIDER_REJECTED),
+        (OperationRefused("unsupported_instruction", "No.", "prompt"), Outcome.ROUTE_FAILED, "PROVIDER_REJECTED"),
         (OperationRefused("invalid_parameter", "No.", "scale"), Outcome.FAILED, ErrorReason.PROVIDER_REJECTED),
         (OperationRefused("invalid_inputs", "No.", "inputs"), Outcome.FAILED, ErrorReason.PROVIDER_REJECTED),
         (OperationRefused("damaged", "No.", "inputs[0]"), Outcome.FAILED, ErrorReason.INPUT_UNSUPPORTED),
@@ -109,7 +110,7 @@ async def test_end_of_an_operation_is_told_as_what_it_means(end: Exception, outc
 @pytest.mark.parametrize("word", list(RefusalReason))
 async def test_every_refusal_of_the_engine_ends_the_job(word: RefusalReason) -> None:
     failed = await submit(OperationRefused(word.value, "No.", "inputs[0]"))
-    assert failed.outcome is Outcome.FAILED
+    assert failed.outcome in (Outcome.FAILED, Outcome.ROUTE_FAILED)
 
 
 async def test_cancelling_the_submit_reaches_the_pool() -> None:

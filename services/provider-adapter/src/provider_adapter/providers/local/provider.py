@@ -34,7 +34,8 @@ _OF_INPUTS: Final[Mapping[str, ErrorReason]] = {
     "damaged": ErrorReason.INPUT_UNSUPPORTED,
     "too_large": ErrorReason.INPUT_TOO_LARGE,
 }
-_UNKNOWN_OPERATION: Final = "unknown_operation"  # The worker's own word.
+#: What this engine cannot do and another provider may; the first is the worker's own word.
+_OF_ENGINE: Final = frozenset({"unknown_operation", "unsupported_instruction"})
 
 _log = get_logger(__name__)
 
@@ -101,8 +102,8 @@ class LocalProvider:
 
 def _from_refused(refused: OperationRefused) -> Failed:
     field = refused.field or ""
-    if refused.reason == _UNKNOWN_OPERATION:
-        return Failed.of(Outcome.ROUTE_FAILED, ErrorReason.PROVIDER_REJECTED, refused.message)
+    if refused.reason in _OF_ENGINE:
+        return Failed.of(Outcome.ROUTE_FAILED, ErrorReason.PROVIDER_REJECTED, refused.message, field=field)
     if refused.reason in _OF_INPUTS and field.startswith("inputs"):
         return Failed.of(Outcome.FAILED, _OF_INPUTS[refused.reason], refused.message, field=field)
     return _rejected(refused.message, field)
