@@ -15,7 +15,7 @@ from asset_store.usecases.records import DeleteAsset, ListAssets
 from asset_store.usecases.take import FetchAsset, UploadAsset, VetUrl
 from atelier.assets.v1 import asset_service_pb2 as pb
 from atelier.assets.v1.asset_service_pb2_grpc import AssetServiceServicer
-from kit.errors import InvalidArgument
+from kit.errors import AssetNotFound, InvalidArgument
 from kit.identity import require_client
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -71,10 +71,12 @@ class AssetServicer(AssetServiceServicer):
             yield pb.ReadAssetResponse(chunk=chunk)
 
     async def GetAsset(self, request: pb.GetAssetRequest, context: Context) -> pb.GetAssetResponse:
-        asset = await self._do.find(request.asset_id, client_id=require_client())
+        asset = await self._do.find(known_text(request.asset_id), client_id=require_client())
         return pb.GetAssetResponse(asset=to_proto(asset))
 
     async def ListAssets(self, request: pb.ListAssetsRequest, context: Context) -> pb.ListAssetsResponse:
+        if "\x00" in request.kind + request.job_id:
+            return pb.ListAssetsResponse()  # No asset has such a kind or job.
         wanted = Filter(
             client_id=require_client(),
             origin=to_origin(request.origin),
@@ -86,12 +88,12 @@ class AssetServicer(AssetServiceServicer):
         return pb.ListAssetsResponse(assets=[to_proto(asset) for asset in page.assets], next_page_token=page.next_token)
 
     async def DeleteAsset(self, request: pb.DeleteAssetRequest, context: Context) -> pb.DeleteAssetResponse:
-        await self._do.delete(request.asset_id, client_id=require_client())
+        await self._do.delete(known_text(request.asset_id), client_id=require_client())
         return pb.DeleteAssetResponse()
 
     async def CreateLink(self, request: pb.CreateLinkRequest, context: Context) -> pb.CreateLinkResponse:
         token = await self._do.create_link(
-            request.asset_id,
+            known_text(request.asset_id),
             request.variant,
             client_id=require_client(),
             expire_ms=to_ms(request.expire_time) if request.HasField("expire_time") else None,
@@ -101,6 +103,13 @@ class AssetServicer(AssetServiceServicer):
     async def OpenLink(self, request: pb.OpenLinkRequest, context: Context) -> pb.OpenLinkResponse:
         ticket, asset = await self._do.open_link(request.token)
         return pb.OpenLinkResponse(ticket=ticket, asset=to_proto(asset))
+
+
+def known_text(text: str) -> str:
+    """Return an id as it came. Raises AssetNotFound for one that no asset has and Postgres would choke on."""
+    if "\x00" in text:
+        raise AssetNotFound
+    return text
 
 
 async def _chunks(messages: AsyncIterator[pb.UploadAssetRequest]) -> AsyncIterator[bytes]:
