@@ -23,6 +23,8 @@ from kit.errors import AppError, InvalidArgument, NotFound
 
 PREFIX: Final = "/api/v1"
 KINDS: Final = ("image", "video", "vector")
+ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NOBODYS_ID: Final = "-"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -108,7 +110,7 @@ class OpenContract:
 
     async def cancel_job(self, request: Request) -> Response:
         answer = await self._backend.gateway.CancelJob(
-            pb2.CancelJobRequest(job_id=request.path_params["job_id"]),
+            pb2.CancelJobRequest(job_id=_id_in(request, "job_id")),
             timeout=CALL_TIMEOUT_S,
             metadata=credential(request),
         )
@@ -123,7 +125,7 @@ class OpenContract:
 
     async def _job(self, request: Request) -> pb2.GetJobResponse:
         return await self._backend.gateway.GetJob(
-            pb2.GetJobRequest(job_id=request.path_params["job_id"]),
+            pb2.GetJobRequest(job_id=_id_in(request, "job_id")),
             timeout=CALL_TIMEOUT_S,
             metadata=credential(request),
         )
@@ -219,7 +221,7 @@ class OpenContract:
 
     async def get_asset(self, request: Request) -> Response:
         answer = await self._backend.gateway.GetAsset(
-            pb2.GetAssetRequest(asset_id=request.path_params["asset_id"]),
+            pb2.GetAssetRequest(asset_id=_id_in(request, "asset_id")),
             timeout=CALL_TIMEOUT_S,
             metadata=credential(request),
         )
@@ -227,7 +229,7 @@ class OpenContract:
 
     async def delete_asset(self, request: Request) -> Response:
         await self._backend.gateway.DeleteAsset(
-            pb2.DeleteAssetRequest(asset_id=request.path_params["asset_id"]),
+            pb2.DeleteAssetRequest(asset_id=_id_in(request, "asset_id")),
             timeout=CALL_TIMEOUT_S,
             metadata=credential(request),
         )
@@ -235,7 +237,7 @@ class OpenContract:
 
     async def download_asset(self, request: Request) -> Response:
         allowed = await self._backend.gateway.AuthorizeRead(
-            pb2.AuthorizeReadRequest(asset_id=request.path_params["asset_id"]),
+            pb2.AuthorizeReadRequest(asset_id=_id_in(request, "asset_id")),
             timeout=CALL_TIMEOUT_S,
             metadata=credential(request),
         )
@@ -263,6 +265,12 @@ def credential(request: Request) -> Metadata:
     if not authorization.isascii() or not authorization.isprintable():
         authorization = "Bearer ?"  # gRPC metadata is ASCII; no key of ours has such characters.
     return caller(request, authorization)
+
+
+def _id_in(request: Request, name: str) -> str:
+    """The id in the path. One that nothing of ours can have becomes one that nothing has: it is only not found."""
+    found: str = request.path_params[name]
+    return found if ID.fullmatch(found) else NOBODYS_ID
 
 
 async def not_found(request: Request) -> Response:
