@@ -1,0 +1,35 @@
+"""What the operations that compute on arrays share: their types, and pictures to arrays and back."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+# One thread a worker: more would fight over the cores, and sums in another order are other pictures.
+cv2.setNumThreads(1)
+cv2.ocl.setUseOpenCL(False)
+
+Pixels = npt.NDArray[np.uint8]  #: Height x width x 3, sRGB.
+Mask = npt.NDArray[np.bool_]  #: Height x width.
+Floats = npt.NDArray[np.float32]
+Whole = npt.NDArray[np.int32]
+Array = npt.NDArray[Any]
+
+
+def to_pixels(image: Image.Image) -> tuple[Pixels, Pixels | None]:
+    """Return a picture's colours and its alpha (height x width), None where it is opaque."""
+    if image.mode == "RGBA":
+        pixels = np.asarray(image)
+        alpha = pixels[..., 3]
+        return np.ascontiguousarray(pixels[..., :3]), None if alpha.min() == 255 else np.ascontiguousarray(alpha)
+    return np.asarray(image.convert("RGB")), None
+
+
+def to_image(pixels: Pixels, alpha: Pixels | None = None) -> Image.Image:
+    """Return an RGB picture, or RGBA when alpha is given."""
+    image = Image.fromarray(pixels)
+    if alpha is not None:
+        image.putalpha(Image.fromarray(alpha))
+    return image
