@@ -12,7 +12,8 @@ A lease is fenced by its epoch, not by time. `holder` is empty once the worker i
 merely expired can still be used by its holder until somebody else has taken the job.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 
@@ -75,6 +76,7 @@ class Job:
     waiting: bool = True
     reconciling: bool = False
     outputs: tuple[Output, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)  #: What the engine has to say besides the outputs.
     progress: int = 0
     progress_event_ms: int = 0  #: When the last event about progress was logged.
     failure: Failure | None = None
@@ -217,10 +219,11 @@ class Job:
         assert self.delayed
         return Change(replace(self, not_before_ms=0), None)
 
-    def succeeded(self, outputs: tuple[Output, ...], *, now_ms: int) -> Change:
+    def succeeded(self, outputs: tuple[Output, ...], *, notes: Mapping[str, str] | None = None, now_ms: int) -> Change:
         """Finish with stored outputs."""
         assert outputs
-        return self._finished(JobState.SUCCEEDED, outputs=outputs, failure=None, now_ms=now_ms)
+        done = replace(self, notes=notes or {})
+        return done._finished(JobState.SUCCEEDED, outputs=outputs, failure=None, now_ms=now_ms)
 
     def failed(self, failure: Failure, *, now_ms: int) -> Change:
         """Finish without a result."""

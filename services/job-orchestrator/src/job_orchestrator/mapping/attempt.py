@@ -61,6 +61,7 @@ def to_finish(request: lease_service_pb2.FinishAttemptRequest) -> Finish:
         failure=_to_failure(request.failure) if request.HasField("failure") else None,
         provider_cost_fen=request.provider_cost_fen,
         retry_after_ms=retry_after_ms,
+        notes=dict(request.notes),
     )
 
 

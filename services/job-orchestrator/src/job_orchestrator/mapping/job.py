@@ -35,6 +35,7 @@ def to_job_proto(job: Job) -> job_pb2.Job:
         provider=job.provider,
         sequence=job.sequence,
         labels=order.labels,
+        notes=job.notes,
         webhook_url=order.webhook_url,
         cancel_requested=job.cancel_ms is not None,
         create_time=to_timestamp(job.create_ms),

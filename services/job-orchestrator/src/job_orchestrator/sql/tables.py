@@ -79,6 +79,7 @@ JOBS: Final = Table(
     _required("waiting", SmallInteger),
     _required("reconciling", SmallInteger),
     Column("outputs_json", Text),
+    Column("notes_json", Text),
     _required("progress", SmallInteger),
     _required("progress_event_ms", BigInteger),
     Column("failure_json", Text),

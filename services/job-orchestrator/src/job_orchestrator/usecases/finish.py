@@ -1,8 +1,8 @@
 """Ending an attempt and deciding what becomes of its job."""
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -43,6 +43,7 @@ class Finish:
     failure: Failure | None = None
     provider_cost_fen: int = 0
     retry_after_ms: int | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise InvalidArgument for a report that contradicts itself."""
@@ -53,6 +54,8 @@ class Finish:
         succeeded = self.outcome == AttemptOutcome.SUCCEEDED
         if succeeded != any(not output.extra for output in self.outputs):
             raise InvalidArgument("outputs: exactly a success has counted outputs", field="outputs")
+        if not succeeded and self.notes:
+            raise InvalidArgument("notes: only a success has notes", field="notes")
         if not succeeded and self.outputs:
             raise InvalidArgument("outputs: only a success has outputs", field="outputs")
 
@@ -101,7 +104,7 @@ class FinishAttempt:
     def _decide(self, tx: Tx, finish: Finish, held: Job, attempt: Attempt | None, jitter: float) -> Change:
         if finish.outcome == AttemptOutcome.SUCCEEDED:
             ended = held.ended(finish.epoch, finish.outcome)
-            return ended.succeeded(finish.outputs, now_ms=tx.now_ms)
+            return ended.succeeded(finish.outputs, notes=finish.notes, now_ms=tx.now_ms)
         report = Report(
             epoch=finish.epoch,
             outcome=finish.outcome,

@@ -110,6 +110,7 @@ def upgrade() -> None:
         sa.Column("waiting", sa.SmallInteger(), nullable=False),
         sa.Column("reconciling", sa.SmallInteger(), nullable=False),
         sa.Column("outputs_json", sa.Text(), nullable=True),
+        sa.Column("notes_json", sa.Text(), nullable=True),
         sa.Column("progress", sa.SmallInteger(), nullable=False),
         sa.Column("progress_event_ms", sa.BigInteger(), nullable=False),
         sa.Column("failure_json", sa.Text(), nullable=True),
