@@ -84,6 +84,7 @@ class Succeeded:
 
     outputs: Sequence[StoredOutput]
     cost_fen: int = 0
+    notes: Mapping[str, str] = field(default_factory=dict)  #: Texts besides the outputs.
 
 
 #: What is reported of an attempt.

@@ -102,6 +102,7 @@ def to_finish_request(lease: Lease, attempt_id: str, ending: Ending) -> lease_pb
         attempt_id=attempt_id,
         outcome="ATTEMPT_OUTCOME_" + (failed.outcome if failed else Outcome.SUCCEEDED).name,
         outputs=[] if isinstance(ending, Failed) else [_from_output(each) for each in ending.outputs],
+        notes={} if isinstance(ending, Failed) else ending.notes,
         failure=_from_failure(failed.failure) if failed else None,
         provider_cost_fen=ending.cost_fen,
         retry_after=to_duration(failed.retry_after_s) if failed and failed.retry_after_s is not None else None,

@@ -6,7 +6,7 @@ A provider is a folder under `providers/` with a class that keeps the promises o
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from provider_adapter.domain import Ending, Failed, Input, Job, Lease, Outcome, StoredOutput
@@ -116,6 +116,7 @@ class Finished:
 
     files: Sequence[OutputFile]
     cost_fen: int = 0  #: What the provider says it cost, in 1/100 yuan; 0 when it does not say.
+    notes: Mapping[str, str] = field(default_factory=dict)  #: What it says besides, e.g. "generated_prompt".
 
 
 @dataclass(frozen=True, kw_only=True)

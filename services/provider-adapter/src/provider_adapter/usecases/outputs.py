@@ -50,7 +50,7 @@ class StoreOutputs:
             _log.warning("output_refused", reason=error.reason, cause=error.message)
             return _unusable(finished)
         crash.point(AFTER_STORE)
-        return Succeeded(outputs=outputs, cost_fen=finished.cost_fen)
+        return Succeeded(outputs=outputs, cost_fen=finished.cost_fen, notes=finished.notes)
 
     async def _store_all(self, lease: Lease, files: Sequence[OutputFile]) -> Sequence[StoredOutput]:
         return [await self._store(lease, file, index) for index, file in enumerate(files)]

@@ -39,6 +39,7 @@ class EngineOutput:
     mime_type: str
     width: int
     height: int
+    role: str = "image"  #: "image" or "video" for a result proper; of type text/plain it is a note's name.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +164,7 @@ def _outcome(operation: str, frame: Frame) -> list[EngineOutput]:
                 mime_type=str(each["mime_type"]),
                 width=int(each["width"]),
                 height=int(each["height"]),
+                role=str(each["role"]),
             )
             for each, data in facts
         ]

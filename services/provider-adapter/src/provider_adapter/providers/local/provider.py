@@ -1,6 +1,6 @@
 """The built-in engine as a provider: the work is done inside the submit, and doing it twice costs nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kit.errors import ErrorReason
@@ -19,12 +19,18 @@ from provider_adapter.ports import (
 )
 from provider_adapter.providers.local.errors import EngineClosed, EngineCrashed, EngineTimeout, OperationRefused
 from provider_adapter.providers.local.pool import EnginePool
+from provider_adapter.providers.local.process import EngineOutput
 
 NAME: Final = "local"
 
 #: The operations of `imageops.OPERATIONS`, which only the engine's processes import: it brings numerical libraries
 #: that would cost the service a second at start and memory for ever. A test keeps the two equal.
 CAPABILITIES: Final = frozenset({"image.generate", "image.upscale"})
+
+#: Roles of results proper; everything else is a by-product. And how the engine marks a text among its files
+#: (`imageops.operation.NOTE_MIME_TYPE`).
+_COUNTED: Final = frozenset({"image", "video"})
+NOTE_MIME_TYPE: Final = "text/plain"
 
 #: Words of `imageops.RefusalReason` about the caller's pictures → what a job's failure says. The others are about
 #: parameters.
@@ -82,7 +88,7 @@ class LocalProvider:
         except EngineCrashed as crashed:
             _log.error("engine_crashed", operation=task.upstream_model, cause=str(crashed), detail=crashed.detail)
             return Failed.of(Outcome.RETRYABLE, ErrorReason.PROVIDER_FAILED, "The engine failed.")
-        return Finished(files=[OutputFile.of_bytes(each.data, mime_hint=each.mime_type) for each in outputs])
+        return _finished(outputs)
 
     async def poll(self, upstream_task_id: str) -> Pending | Finished | Failed:
         """There are no tasks: whatever is asked after is not here."""
@@ -98,6 +104,18 @@ class LocalProvider:
     async def close(self) -> None:
         """End the processes."""
         await self._pool.close()
+
+
+def _finished(outputs: Sequence[EngineOutput]) -> Finished:
+    """Texts among the engine's files are notes; files in another role than a result proper are by-products."""
+    return Finished(
+        files=[
+            OutputFile.of_bytes(each.data, mime_hint=each.mime_type, role=each.role, extra=each.role not in _COUNTED)
+            for each in outputs
+            if each.mime_type != NOTE_MIME_TYPE
+        ],
+        notes={each.role: each.data.decode() for each in outputs if each.mime_type == NOTE_MIME_TYPE},
+    )
 
 
 def _from_refused(refused: OperationRefused) -> Failed:

@@ -87,7 +87,9 @@ def _answer(operations: Mapping[str, Operation], request: Frame, on_progress: Ca
     except Exception as error:
         place = "".join(traceback.format_tb(error.__traceback__))[-TRACEBACK_CHARACTERS_MAX:]
         return Frame("failed", {"error": type(error).__name__, "detail": place})
-    facts = [{"mime_type": each.mime_type, "width": each.width, "height": each.height} for each in outputs]
+    facts = [
+        {"mime_type": each.mime_type, "width": each.width, "height": each.height, "role": each.role} for each in outputs
+    ]
     return Frame("done", {"outputs": facts}, [each.data for each in outputs])
 
 
