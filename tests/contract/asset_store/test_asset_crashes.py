@@ -22,6 +22,8 @@ from kit.identity import IdentitySigner, acting_as
 from kit.rpc import Channel, connect
 from kit.tickets import Ticket, TicketSigner
 
+pytestmark = pytest.mark.slow  # Each test starts the process twice.
+
 SECRET = "s" * 32
 ASSET = "asset_crash"
 

@@ -197,3 +197,16 @@ async def test_a_stop_before_the_warming_is_over_leaves_no_process() -> None:
     await asyncio.sleep(0)
     await inspector.stop()
     assert processes(inspector) == []
+
+
+async def test_a_caller_that_goes_away_while_a_decoder_starts_leaves_no_process(
+    inspector: PictureInspector, tmp_path: Path
+) -> None:
+    path = picture(tmp_path / "x", "PNG")
+    for delay_s in (0, 0.001, 0.02):
+        call = asyncio.create_task(inspect(inspector, path, "PNG"))
+        await asyncio.sleep(delay_s)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert processes(inspector) == []

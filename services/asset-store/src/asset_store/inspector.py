@@ -105,22 +105,25 @@ class PictureInspector:
         return await self._start()
 
     async def _warm(self) -> None:
-        with suppress(DependencyUnavailable):  # The next picture will try again, and say so.
+        with suppress(DependencyUnavailable, NotServing):  # The next picture will try again, and say so.
             self._idle.append(await self._start())
 
     async def _start(self) -> "_Decoder":
-        decoder = _Decoder(await self._threads.run(_spawn))
-        self._all.add(decoder)
+        started: list[_Decoder] = []  # Filled by the thread, so that a cancelled caller still knows what to end.
         line = b""
         try:
-            line = await self._talk(decoder, b"", START_S_MAX)
+            await self._threads.run(lambda: started.append(_Decoder(_spawn())))
+            self._all.add(started[0])
+            line = await self._talk(started[0], b"", START_S_MAX)
         finally:
-            if line != _READY:
-                await self._end(decoder)
+            if started and (line != _READY or self._closed):
+                await self._end(started[0])
+        if self._closed:
+            raise NotServing
         if line != _READY:
-            _log.error("decoder_did_not_start", returncode=decoder.process.returncode)
+            _log.error("decoder_did_not_start", returncode=started[0].process.returncode)
             raise DependencyUnavailable("Pictures cannot be inspected at the moment.")
-        return decoder
+        return started[0]
 
     async def _talk(self, decoder: "_Decoder", message: bytes, timeout_s: float) -> bytes:
         """Send a line and return the answer's; empty when the decoder is gone, or was killed for being late."""
@@ -130,7 +133,8 @@ class PictureInspector:
                 return await asyncio.shield(answer)
         except TimeoutError:
             decoder.kill()  # This ends the conversation in the thread, too.
-            return await answer and b""
+            await answer
+            return b""
         except asyncio.CancelledError:
             decoder.kill()
             await asyncio.wait([answer])
