@@ -1,7 +1,6 @@
 """What all tests share: a clean environment, the servers' fixtures, and no skipped test."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,12 +10,11 @@ OUR_PREFIXES = ("ATELIER_", "ZHINIAN_", "GATEWAY_", "BILLING_", "JOBS_", "ASSETS
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the settings of whoever runs it."""
     for name in list(os.environ):
         if name.startswith(OUR_PREFIXES):
             monkeypatch.delenv(name)
-    yield
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,8 +1,8 @@
-"""Generate Python code from `protos/` into `libs/contracts/src` (run by `make generate`; the result is never committed).
+"""Generate Python code from `protos/` into `libs/contracts/src`; run by `make generate`, the result is never committed.
 
-The rules of `buf/validate/validate.proto` come from the descriptor that the protovalidate package ships, so the repository
-vendors no third-party proto. Both that descriptor and an image of our own protos (for `buf lint` and `buf breaking`)
-go to `build/`.
+The rules of `buf/validate/validate.proto` come from the descriptor that the protovalidate package ships, so the
+repository vendors no third-party proto. Both that descriptor and an image of our own protos (for `buf lint` and
+`buf breaking`) go to `build/`.
 """
 
 import argparse

@@ -14,6 +14,7 @@ import asyncpg
 import nats
 import pytest
 from minio import Minio
+
 from testkit.servers import MinioServer, NatsServer, PostgresServer, Server, ServerNotStarted, binaries, unprivileged
 from testkit.servers.child import children_of, is_running
 

@@ -1,6 +1,7 @@
 """What the catalogue says of a request."""
 
 import pytest
+
 from catalog import InputRule, Model, ParametersInvalid, PriceOption, RouteRule
 
 MODEL = Model(

@@ -6,6 +6,7 @@ import sys
 import timeit
 
 import pytest
+
 from kit import crash
 
 PROGRAM = """

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from kit.ids import is_id, new_id
 
 MOMENT_MS = 1_767_225_600_000

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kit.web import WallPolicy
 from kit.web.addresses import Standing, judge, parse_address, parse_networks
 

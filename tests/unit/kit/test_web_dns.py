@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+
 from kit.web import SystemResolver, WallPolicy
 from kit.web.dns import resolve
 from kit.web.refusal import Refusal

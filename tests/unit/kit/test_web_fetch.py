@@ -13,10 +13,11 @@ from typing import Any
 import httpcore
 import pytest
 import structlog
+from structlog.testing import LogCapture
+
 from kit.errors import InputFetchRefused
 from kit.web import Fetched, FetchLimits, WallPolicy, WebClient, refusal
 from kit.web.refusal import Refusal
-from structlog.testing import LogCapture
 from testkit.web import FakeResolver, Script, Site, redirect, respond
 
 LOOPBACK = WallPolicy(allow=WallPolicy.parse_allow("127.0.0.1"))

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.testing import LogCapture
+
 from kit.web import Posted, TargetUnreachable, WallPolicy, WebClient, refusal
 from kit.web.retry_after import retry_after_s
-from structlog.testing import LogCapture
 from testkit.web import FakeResolver, Site, redirect, respond
 
 LOOPBACK = WallPolicy(allow=WallPolicy.parse_allow("127.0.0.1"))

@@ -6,11 +6,12 @@ import pytest
 import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
+from structlog.testing import LogCapture
+
 from kit.errors import InputFetchRefused
 from kit.web import WallPolicy, refusal, vet
 from kit.web.addresses import Standing
 from kit.web.policy import METADATA_NAMES
-from structlog.testing import LogCapture
 
 OPEN_INTERNET = WallPolicy(own_hosts=frozenset({"atelier.example.com", "api.example.com:8443"}))
 ON_PREMISES = WallPolicy(allow=WallPolicy.parse_allow("10.1.2.0/24,127.0.0.1"))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from kit.errors import InputFetchRefused
 from kit.web import Fetched, FetchLimits, WallPolicy, WebClient
 from kit.web.refusal import Refusal

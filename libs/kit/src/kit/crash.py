@@ -87,6 +87,4 @@ def check() -> None:
     Call it in main, after all modules are imported: a misspelt name must not look like a test that passed.
     """
     if _armed is not None and _armed.name not in KNOWN:
-        raise UnknownCrashPoint(
-            f"{ENVIRONMENT} names {_armed.name!r}; known are: {', '.join(sorted(KNOWN)) or 'none'}"
-        )
+        raise UnknownCrashPoint(f"{ENVIRONMENT} names {_armed.name!r}; known are: {', '.join(sorted(KNOWN)) or 'none'}")
