@@ -271,7 +271,9 @@ async def test_resolve_fate_tells_what_a_finished_job_delivered(world: Any, shop
 async def test_a_fence_and_a_commit_of_one_id_never_both_win(world: Any) -> None:
     for _ in range(50):
         order = world.order()
-        accepted, (fate,) = await asyncio.gather(world.submit(order), world.fates(order.job_id), return_exceptions=True)
+        calls = [world.submit(order), world.fates(order.job_id)]
+        answers: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
+        accepted, fate = answers[0], answers[1][0]
         if fate.fenced:
             assert isinstance(accepted, JobFenced)
             assert order.job_id not in world.billing.open_holds()

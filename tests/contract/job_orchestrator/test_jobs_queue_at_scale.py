@@ -11,6 +11,7 @@ from sqlalchemy import Connection, create_engine, event, insert, text
 from job_orchestrator.domain.job import Job
 from job_orchestrator.domain.order import Amount
 from job_orchestrator.mapping.order import to_order
+from job_orchestrator.ports import JobFilter
 from job_orchestrator.sql import admission, lists, overdue, queue
 from job_orchestrator.sql.rows import order_row, standing_row
 from job_orchestrator.sql.tables import JOBS, LANES
@@ -109,7 +110,7 @@ def test_a_list_reads_ordered_ranges_and_sorts_nothing(tmp_path: Path) -> None:
     try:
         with engine.connect() as connection:
             tx: Any = type("FakeTx", (), {"conn": connection})()
-            lists.SqlLists().page(tx, lists.JobFilter(client_id="a"), after=None, skip=3, limit=5)
+            lists.SqlLists().page(tx, JobFilter(client_id="a"), after=None, skip=3, limit=5)
             statement, values = seen[0]
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
     finally:
