@@ -27,12 +27,12 @@ esac
 echo "setup: installing $lock"
 # uv itself stays; sync would remove it as unknown to the lock.
 .venv/bin/uv pip sync --quiet "$lock"
-mkdir -p libs/contracts/src/atelier libs/contracts/src/buf
+# Before the members are installed: an editable install of packages that do not exist yet leads nowhere.
+echo "setup: generating protobuf code"
+.venv/bin/python deploy/tools/generate.py
 editables=""
 for member in $members; do editables="$editables -e ./$member"; done
 # shellcheck disable=SC2086
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation $editables
-echo "setup: generating protobuf code"
-.venv/bin/python deploy/tools/generate.py
 touch .venv/.ready-run
 if [ "$kind" = dev ]; then touch .venv/.ready-dev; fi
