@@ -157,6 +157,22 @@ async def test_a_link_opens_without_any_client(house: Any, photo: Any) -> None:
             await house.stub.OpenLink(pb.OpenLinkRequest(token=wrong), timeout=10)
 
 
+async def test_text_with_nul_is_the_name_of_nothing(house: Any, photo: Any) -> None:
+    asset = await house.upload(photo("PNG", 8, 8))
+    for call in (house.get, house.link):
+        with pytest.raises(AssetNotFound):
+            await call(asset.id + "\0")
+    with pytest.raises(AssetNotFound):
+        await house.stub.OpenLink(pb.OpenLinkRequest(token="\0"), timeout=10)
+    with pytest.raises(InvalidArgument) as caught:
+        await house.link(asset.id, variant="\0")
+    assert caught.value.field == "variant"
+    await house.delete(asset.id + "\0")
+    for filters in ({"kind": "\0"}, {"job_id": "\0"}):
+        assert not (await house.list(**filters)).assets
+    assert await house.get(asset.id) == asset
+
+
 async def test_a_link_ends_at_its_time(house: Any, photo: Any) -> None:
     asset = await house.upload(photo("PNG", 8, 8))
     token = await house.link(asset.id, expire_time=at(house.clock.now_ms() + 1000))

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import grpc
 
@@ -18,6 +18,7 @@ from atelier.assets.v1.asset_service_pb2_grpc import AssetServiceServicer
 from kit.errors import AssetNotFound, InvalidArgument
 from kit.identity import require_client
 
+NUL: Final = "\x00"  # Postgres takes no text that holds it.
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -75,10 +76,11 @@ class AssetServicer(AssetServiceServicer):
         return pb.GetAssetResponse(asset=to_proto(asset))
 
     async def ListAssets(self, request: pb.ListAssetsRequest, context: Context) -> pb.ListAssetsResponse:
-        if "\x00" in request.kind + request.job_id:
+        client_id = require_client()
+        if NUL in request.kind + request.job_id:
             return pb.ListAssetsResponse()  # No asset has such a kind or job.
         wanted = Filter(
-            client_id=require_client(),
+            client_id=client_id,
             origin=to_origin(request.origin),
             kind=request.kind,
             job_id=request.job_id,
@@ -88,10 +90,14 @@ class AssetServicer(AssetServiceServicer):
         return pb.ListAssetsResponse(assets=[to_proto(asset) for asset in page.assets], next_page_token=page.next_token)
 
     async def DeleteAsset(self, request: pb.DeleteAssetRequest, context: Context) -> pb.DeleteAssetResponse:
-        await self._do.delete(known_text(request.asset_id), client_id=require_client())
+        client_id = require_client()
+        if NUL not in request.asset_id:  # Otherwise it is absent, which is no error here.
+            await self._do.delete(request.asset_id, client_id=client_id)
         return pb.DeleteAssetResponse()
 
     async def CreateLink(self, request: pb.CreateLinkRequest, context: Context) -> pb.CreateLinkResponse:
+        if NUL in request.variant:
+            raise InvalidArgument("The variant is plain text.", field="variant")
         token = await self._do.create_link(
             known_text(request.asset_id),
             request.variant,
@@ -101,13 +107,13 @@ class AssetServicer(AssetServiceServicer):
         return pb.CreateLinkResponse(token=token)
 
     async def OpenLink(self, request: pb.OpenLinkRequest, context: Context) -> pb.OpenLinkResponse:
-        ticket, asset = await self._do.open_link(request.token)
+        ticket, asset = await self._do.open_link(known_text(request.token))
         return pb.OpenLinkResponse(ticket=ticket, asset=to_proto(asset))
 
 
 def known_text(text: str) -> str:
-    """Return an id as it came. Raises AssetNotFound for one that no asset has and Postgres would choke on."""
-    if "\x00" in text:
+    """Return an id or token as it came. Raises AssetNotFound for one with NUL: no asset has it."""
+    if NUL in text:
         raise AssetNotFound
     return text
 
