@@ -9,7 +9,7 @@ from PIL import Image
 from imageops.codec import MIME_TYPES, FileFormat, decode, encode
 from imageops.errors import ImageRefused, RefusalReason, Refused
 from imageops.parameters import Parameter, Value, read_parameters
-from imageops.progress import OnProgress, ignore_progress
+from imageops.progress import OnProgress, between, ignore_progress
 
 NOTE_MIME_TYPE = "text/plain"
 
@@ -90,11 +90,6 @@ def to_output(image: Image.Image, file_format: FileFormat, role: str = "image") 
 def note(name: str, text: str) -> Output:
     """Return something to tell about the work as an output of type text/plain whose role is the note's name."""
     return Output(data=text.encode(), mime_type=NOTE_MIME_TYPE, width=0, height=0, role=name)
-
-
-def between(low: float, high: float, on_progress: OnProgress) -> OnProgress:
-    """Return a callback that maps 0..1 of a part of the work to `low`..`high` of the whole."""
-    return lambda fraction: on_progress(low + (high - low) * fraction)
 
 
 def _decode_input(number: int, data: bytes) -> Image.Image:

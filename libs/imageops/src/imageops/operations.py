@@ -8,9 +8,9 @@ from typing import cast
 from PIL import Image
 
 from imageops.generation import PROMPT_CHARACTERS_MAX, SIDE_PX_MAX, SIDE_PX_MIN, generate
-from imageops.operation import FORMAT, WORKED, Operation, Output, between
+from imageops.operation import FORMAT, WORKED, Operation, Output
 from imageops.parameters import Parameter, Value
-from imageops.progress import OnProgress
+from imageops.progress import OnProgress, between
 from imageops.upscaling import RESOLUTIONS, SCALE_MAX, Resolution, upscale
 
 __all__ = ["OPERATIONS", "Operation", "Output"]

@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 
 from imageops.arrays import Floats, Mask, Pixels
-from imageops.operation import between
 from imageops.patchsearch import Level
-from imageops.progress import OnProgress, ignore_progress
+from imageops.progress import OnProgress, between, ignore_progress
 from imageops.rims import RIM_PX, correct_rim, smooth_fill
 
 _MARGIN_PX_MIN = 128  # A small hole still looks this far around for its texture.

@@ -9,3 +9,8 @@ OnProgress = Callable[[float], None]
 
 def ignore_progress(_fraction: float) -> None:
     """The callback of a caller that does not want to know."""
+
+
+def between(low: float, high: float, on_progress: OnProgress) -> OnProgress:
+    """Return a callback that maps 0..1 of a part of the work to `low`..`high` of the whole."""
+    return lambda fraction: on_progress(low + (high - low) * fraction)
