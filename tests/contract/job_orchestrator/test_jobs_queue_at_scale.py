@@ -41,7 +41,7 @@ async def fill(world: Any) -> None:
         {"pool": "default", "client_id": f"idle-{number}", "pass": 0, "weight": 1, "ready": 0, "delayed": 0}
         for number in range(CLIENTS_IDLE)
     ]
-    counters = text("INSERT INTO clients VALUES (:client, :jobs, :jobs)")
+    counters = text("INSERT INTO clients VALUES (:client, :jobs, :jobs, 0, :jobs)")
 
     def work(tx: Any) -> None:
         tx.conn.execute(insert(LANES), idle)
@@ -75,6 +75,7 @@ PLANS = {
     overdue._PAST_DEADLINE: ["jobs_live"],
     overdue._IGNORED_CANCELS: ["jobs_cancel_asked"],
     overdue._DUE_POOLS: ["jobs_delayed"],
+    overdue._PAST_RETENTION: ["jobs_kept_for_a_time"],
     lists._OF_CLIENT: ["PRIMARY KEY (client_id=? AND position>?)"],
     lists._OF_CLIENTS_JOB: ["(job_id=?)"],
     admission._PROBE: ["lanes_waiting"],

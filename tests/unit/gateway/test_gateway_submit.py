@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from catalog import Catalog, InputRule, Model, PriceOption, RouteRule
-from gateway.domain import Client
+from gateway.domain import Client, Day
 from gateway.usecases.moderate import Moderate
 from gateway.usecases.submit import AdmittedJob, JobInput, JobRequest, Submit
 from gateway.wordlist import WordList
@@ -93,6 +93,7 @@ class House:
             inputs=Inputs(),
             webhooks=Webhooks(),
             moderate=Moderate(words=WordList(["赌博"])),
+            today=lambda: Day(number=20_000, left_s=3600.0),
         )
 
     async def __call__(

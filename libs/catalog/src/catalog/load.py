@@ -12,6 +12,8 @@ from catalog.model import Catalog, InputRule, Model, PriceOption, RouteRule
 
 FILE_BYTES_MAX = 1_000_000  # A catalogue file is written by people; a larger one is a mistake.
 
+JOB_RETENTION_S_MIN = 31 * 24 * 3600  # As long as idempotency keys are remembered: a repeat must find its job.
+
 #: The form of a file; what needs arithmetic is checked by the dataclasses.
 FILE_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -37,6 +39,7 @@ FILE_SCHEMA: Mapping[str, Any] = {
                     "pool": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
                     "deadline_s": {"type": "integer", "minimum": 1, "maximum": 604_800},
                     "retention_s": {"type": "integer", "minimum": 0},
+                    "job_retention_s": {"type": "integer", "minimum": JOB_RETENTION_S_MIN},
                     "outputs_parameter": {"type": "string"},
                     "moderated_parameters": {"type": "array", "items": {"type": "string"}},
                     "required": {"type": "array", "items": {"type": "string"}},
@@ -85,7 +88,7 @@ FILE_SCHEMA: Mapping[str, Any] = {
 
 
 #: Fields of a model that are taken as they are.
-OPTIONAL = ("enabled", "pool", "deadline_s", "retention_s", "outputs_parameter")
+OPTIONAL = ("enabled", "pool", "deadline_s", "retention_s", "job_retention_s", "outputs_parameter")
 OPTIONAL_LISTS = ("contracts", "moderated_parameters")
 
 

@@ -93,7 +93,8 @@ class Model:
     enabled: bool = True
     pool: str = "default"
     deadline_s: int = 600
-    retention_s: int = 0  #: 0 means for good.
+    retention_s: int = 0  #: How long outputs are kept; 0 means for good.
+    job_retention_s: int = 0  #: How long the job itself can be asked for; 0 means for good.
     outputs_parameter: str = ""  #: The parameter that says how many outputs are asked for; empty means one.
     moderated_parameters: tuple[str, ...] = ("prompt", "negative_prompt")
 

@@ -97,6 +97,7 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
             page_token=request.page_token,
             skip=request.skip,
             with_total=request.with_total,
+            with_inputs=request.with_inputs if request.HasField("with_inputs") else None,
         )
         with identity.acting_as(client.id):
             answer = await self._jobs.ListJobs(wanted, timeout=JOB_TIMEOUT_S)

@@ -17,7 +17,11 @@ class GatewaySettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", populate_by_name=True)
 
     #: These are decisions for the deployment, not for this service.
-    HOUSE_WIDE: ClassVar[frozenset[str]] = ServiceSettings.HOUSE_WIDE | {"allow_private_targets", "jwt_secret"}
+    HOUSE_WIDE: ClassVar[frozenset[str]] = ServiceSettings.HOUSE_WIDE | {
+        "allow_private_targets",
+        "jwt_secret",
+        "timezone",
+    }
 
     # The folder with the model catalogue's YAML files.
     catalog_dir: Path = Path("deploy/catalog")
@@ -37,6 +41,9 @@ class GatewaySettings(ServiceSettings):
     # Hashes API keys and encrypts the secrets of signed apps. At least 32 characters; a change invalidates every
     # credential.
     vault_secret: SecretStr = Field(min_length=VAULT_SECRET_CHARS_MIN)
+
+    # The calendar by which daily quotas are counted.
+    timezone: str = "Asia/Shanghai"
 
     # Checks the points contract's HS256 tokens; without it they are refused.
     jwt_secret: SecretStr | None = None

@@ -4,11 +4,13 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Final
 
 CLIENT_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SECRET_CHARS_MAX: Final = 256
+_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 
 
 class CredentialKind(StrEnum):
@@ -31,6 +33,21 @@ class Limits:
     def __post_init__(self) -> None:
         if min(self.requests_per_second, self.burst, self.jobs_in_flight, self.jobs_per_day) < 0:
             raise ValueError("limits are never negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """A day of the deployment's calendar, by which daily quotas are counted."""
+
+    number: int  #: Days since 1970-01-01.
+    left_s: float  #: Seconds until the next one.
+
+    @staticmethod
+    def at(moment: datetime) -> "Day":
+        """Return the day of a moment in its own time zone; days there may be an hour longer or shorter."""
+        tomorrow = datetime.combine(moment.date() + timedelta(days=1), time(), moment.tzinfo)
+        left_s = tomorrow.timestamp() - moment.timestamp()
+        return Day(number=moment.date().toordinal() - _EPOCH_ORDINAL, left_s=left_s)
 
 
 @dataclass(frozen=True, kw_only=True)

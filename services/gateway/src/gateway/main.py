@@ -1,6 +1,8 @@
 """Wiring of the gateway: the same for a process of its own and inside the standalone."""
 
 import asyncio
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
 from atelier.billing.v1 import wallet_service_pb2_grpc as wallet_grpc
@@ -13,6 +15,7 @@ from gateway.api import GatewayServicer
 from gateway.clients import GrpcInputs, GrpcJobs, HttpReviewer, WallSender, WallWebhooks
 from gateway.config import GatewaySettings
 from gateway.consumer import SUBJECTS, JobEventConsumer
+from gateway.domain import Day
 from gateway.secrets import Vault
 from gateway.sql import CONSUMER, SqlUnitOfWork
 from gateway.tokens import HttpKeySource, PublishedKeys, TokenVerifier
@@ -53,6 +56,7 @@ class Gateway:
             audience=settings.jwt_audience,
         )
         catalog = load(settings.catalog_dir)
+        timezone = ZoneInfo(settings.timezone)
         orchestrator = resources.connect(settings.jobs_target)
         jobs = jobs_grpc.JobServiceStub(orchestrator)
         assets = assets_grpc.AssetServiceStub(resources.connect(settings.assets_target))
@@ -73,6 +77,7 @@ class Gateway:
                 inputs=GrpcInputs(assets),
                 webhooks=WallWebhooks(policy),
                 moderate=Moderate(words=words, reviewer=self._reviewer),
+                today=lambda: Day.at(datetime.fromtimestamp(resources.clock.now_ms() / 1000, tz=timezone)),
             ),
             catalog=catalog,
             jobs=jobs,

@@ -105,11 +105,15 @@ def to_accept_request(job: AdmittedJob) -> job_service_pb2.AcceptJobRequest:
         webhook_url=job.request.webhook_url,
         labels=job.request.labels,
         jobs_in_flight_max=job.client.limits.jobs_in_flight,
+        jobs_per_day_max=job.client.limits.jobs_per_day,
+        day=job.day.number,
         weight=job.client.weight,
     )
     request.deadline.seconds = job.model.deadline_s
     if job.model.retention_s:
         request.retention.seconds = job.model.retention_s
+    if job.model.job_retention_s:
+        request.job_retention.seconds = job.model.job_retention_s
     return request
 
 

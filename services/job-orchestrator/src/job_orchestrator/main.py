@@ -40,7 +40,7 @@ class JobOrchestrator:
         jobs, journal, queue = SqlJobs(Announcer(wakeups)), SqlJournal(), SqlQueue()
         admission, lists = SqlAdmission(), SqlLists()
         finished = FinishedJobs(settings.finished_jobs_max)
-        read = ReadJobs(db=db, jobs=jobs, journal=journal, lists=lists, finished=finished)
+        read = ReadJobs(db=db, jobs=jobs, journal=journal, lists=lists, finished=finished, clock=resources.clock)
         accept = AcceptJob(
             db=db,
             admission=admission,

@@ -84,6 +84,7 @@ class Probe:
     id_fenced: bool
     id_taken: bool  #: A job of this id exists.
     in_flight: int  #: The client's unfinished jobs.
+    on_day: int  #: The client's jobs accepted on the order's day.
     waiting: int  #: Jobs in the pool's queue.
 
 
@@ -123,8 +124,8 @@ class Jobs(Protocol):
     """Jobs with everything that must change together with them: event log, counters, lanes and outbox."""
 
     def add(self, tx: Tx, order: Order, terms: Terms, held: Amount) -> JobEvent:
-        """Insert a new queued job. The id must be claimed. Raises TooManyJobs; RequestIdReused when another job
-        has the external id.
+        """Insert a new queued job. The id must be claimed. Raises TooManyJobs, DailyQuotaExceeded; RequestIdReused
+        when another job has the external id.
         """
         ...
 
@@ -144,6 +145,10 @@ class Jobs(Protocol):
         """Store each job (as it was locked, as it becomes) and its event. Raises Conflict when a job is not as it
         was locked: then nothing of the transaction may be kept.
         """
+        ...
+
+    def delete(self, tx: Tx, job_ids: Sequence[str]) -> None:
+        """Delete finished jobs with their ids, events and attempts. No idempotency key may name them any more."""
         ...
 
 
@@ -222,6 +227,10 @@ class Overdue(Protocol):
         """Return running jobs whose cancel was asked for before that moment."""
         ...
 
+    def past_retention(self, tx: Tx, limit: int) -> list[str]:
+        """Return the ids of finished jobs whose time to be asked for is over."""
+        ...
+
     def due_pools(self, tx: Tx) -> list[str]:
         """Return the pools with a job whose back-off is over; unlocked."""
         ...
@@ -236,6 +245,7 @@ class JobFilter:
     capability: str = ""
     models: frozenset[str] = frozenset()
     before_ms: int | None = None
+    with_inputs: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,17 +3,18 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import orjson
 
 from catalog import Catalog, Model, ParametersInvalid, PriceOption
-from gateway.domain import Client
+from gateway.domain import Client, Day
 from gateway.usecases.moderate import Moderate
 from kit.errors import (
     CostAboveMax,
+    DailyQuotaExceeded,
     InvalidArgument,
     JobFenced,
     ModelDisabled,
@@ -77,6 +78,7 @@ class AdmittedJob:
     catalog_version: str
     fingerprint: str
     client: Client
+    day: Day  #: Which it is counted to.
 
 
 class Jobs(Protocol[T_co]):
@@ -111,13 +113,21 @@ class Submit:
     """Admits jobs. Refusals leave nothing behind: the first write anywhere is the orchestrator's."""
 
     def __init__(
-        self, *, catalog: Catalog, jobs: Jobs[Any], inputs: Inputs, webhooks: Webhooks, moderate: Moderate
+        self,
+        *,
+        catalog: Catalog,
+        jobs: Jobs[Any],
+        inputs: Inputs,
+        webhooks: Webhooks,
+        moderate: Moderate,
+        today: Callable[[], Day],
     ) -> None:
         self._catalog = catalog
         self._jobs = jobs
         self._inputs = inputs
         self._webhooks = webhooks
         self._moderate = moderate
+        self._today = today
 
     async def __call__(self, request: JobRequest, client: Client) -> Any:
         """Return what the orchestrator answers. Raises every refusal named at `SubmitJob` in the contract."""
@@ -139,6 +149,7 @@ class Submit:
         await self._moderate(texts, client_id=client.id)
         await self._check_inputs(request, client)
         fingerprint = _fingerprint(request, parameters)
+        day = self._today()
         for attempt in range(FENCED_TRIES_MAX):
             job_id = _job_id(client.id, request.idempotency_key, attempt)
             try:
@@ -152,8 +163,12 @@ class Submit:
                         catalog_version=self._catalog.version,
                         fingerprint=fingerprint,
                         client=client,
+                        day=day,
                     )
                 )
+            except DailyQuotaExceeded as error:
+                error.retry_after_s = day.left_s
+                raise
             except JobFenced:
                 # A crash left this id between hold and commit, and it was given up since; the next id is free.
                 if attempt == FENCED_TRIES_MAX - 1:

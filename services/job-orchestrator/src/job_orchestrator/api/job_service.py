@@ -57,6 +57,7 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
             capability=request.capability,
             models=frozenset(request.models),
             before_ms=to_unix_ms(request.before) if request.HasField("before") else None,
+            with_inputs=request.with_inputs if request.HasField("with_inputs") else None,
         )
         if "\x00" in request.capability or any("\x00" in model for model in request.models):
             return pb2.ListJobsResponse()  # No job has such a name.

@@ -54,5 +54,6 @@ def _digest(body: bytes, query: JobFilter, kind: str) -> bytes:
         query.capability,
         sorted(query.models),
         query.before_ms,
+        query.with_inputs,
     ]
     return hashlib.blake2b(orjson.dumps(asked) + body, digest_size=_DIGEST_BYTES).digest()

@@ -126,6 +126,16 @@ class Job:
         return self.waiting and self.not_before_ms > 0
 
     @property
+    def forget_ms(self) -> int | None:
+        """When it is no longer to be found; None for never."""
+        kept_s = self.order.job_retention_s
+        return None if kept_s is None else self.create_ms + round(kept_s * 1000)
+
+    def forgotten(self, now_ms: int) -> bool:
+        """Whether its time to be asked for is over."""
+        return self.forget_ms is not None and now_ms >= self.forget_ms
+
+    @property
     def outputs_delivered(self) -> int:
         """Outputs that the price counts; never more than were asked for."""
         counted = sum(1 for output in self.outputs if not output.extra)

@@ -92,6 +92,7 @@ class Order:
     price: Price
     deadline_s: float  #: Counted from acceptance.
     retention_s: float | None  #: None keeps the outputs for good.
+    job_retention_s: float | None = None  #: How long the job itself is kept; None for good.
     webhook_url: str
     labels: Mapping[str, str] = field(default_factory=dict)
     fingerprint: str  #: Tells a repeat of this order from another order under the same id or key.
@@ -107,4 +108,6 @@ class Terms:
 
     idempotency_key: str = ""  #: "" for none.
     in_flight_max: int = 0  #: Unfinished jobs the client may have, this one included; 0 for no limit.
+    per_day_max: int = 0  #: Jobs of the client accepted on one day, this one included; 0 for no limit.
+    day: int = 0  #: Days since 1970-01-01 in the deployment's time zone.
     weight: int = 1  #: The client's share when workers are scarce.

@@ -44,6 +44,7 @@ def to_order(request: job_service_pb2.AcceptJobRequest, *, client_id: str) -> Or
         price=_to_price(request.price),
         deadline_s=to_seconds(request.deadline),
         retention_s=to_seconds(request.retention) if request.HasField("retention") else None,
+        job_retention_s=to_seconds(request.job_retention) if request.HasField("job_retention") else None,
         webhook_url=request.webhook_url,
         labels=dict(request.labels),
         fingerprint=request.fingerprint or _fingerprint(request),
@@ -55,6 +56,8 @@ def to_terms(request: job_service_pb2.AcceptJobRequest) -> Terms:
     return Terms(
         idempotency_key=request.idempotency_key,
         in_flight_max=request.jobs_in_flight_max,
+        per_day_max=request.jobs_per_day_max,
+        day=request.day,
         weight=request.weight or 1,
     )
 

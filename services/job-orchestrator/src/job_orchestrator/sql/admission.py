@@ -30,6 +30,10 @@ _PROBE = select(
     .where(CLIENTS.c.client_id == bindparam("client_id"))
     .scalar_subquery()
     .label("in_flight"),
+    select(CLIENTS.c.quota_jobs)
+    .where(CLIENTS.c.client_id == bindparam("client_id"), CLIENTS.c.quota_day >= bindparam("day"))
+    .scalar_subquery()
+    .label("on_day"),
     select(func.sum(_WAITING.c.jobs)).scalar_subquery().label("waiting"),
     _KEY.with_only_columns(IDEMPOTENCY_KEYS.c.job_id).scalar_subquery().label("key_job_id"),
     _KEY.with_only_columns(IDEMPOTENCY_KEYS.c.fingerprint).scalar_subquery().label("key_fingerprint"),
@@ -59,6 +63,7 @@ class SqlAdmission:
             "job_id": order.job_id,
             "client_id": order.client_id,
             "pool": order.pool,
+            "day": terms.day,
             "key": terms.idempotency_key,  # "" is nobody's key.
         }
         row = tx.conn.execute(_PROBE, seen).one()
@@ -68,6 +73,7 @@ class SqlAdmission:
             id_fenced=row.fenced == 1,
             id_taken=row.fenced == 0,
             in_flight=row.in_flight or 0,
+            on_day=row.on_day or 0,
             waiting=int(row.waiting or 0),
         )
 

@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select, text, update
+from sqlalchemy import bindparam, delete, insert, select, text, update
 
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.domain.job import Change, EventKind, Job
 from job_orchestrator.domain.order import Amount, Order, Terms
 from job_orchestrator.sql.rows import STANDING_COLUMNS, job_of, order_row, standing_json, standing_row
-from job_orchestrator.sql.tables import EVENTS, JOBS
+from job_orchestrator.sql.tables import ATTEMPTS, EVENTS, JOB_IDS, JOBS
 from kit.db import Tx
-from kit.errors import Conflict, JobNotFound, RequestIdReused, TooManyJobs
+from kit.errors import Conflict, DailyQuotaExceeded, JobNotFound, RequestIdReused, TooManyJobs
 
 Announce = Callable[[Tx, JobEvent], None]
 
@@ -36,10 +36,14 @@ _UPDATE = (
 )
 _INSERT_EVENT = insert(EVENTS)
 _ARRIVE_CLIENT = text(
-    "INSERT INTO clients (client_id, last_position, in_flight) VALUES (:client_id, 1, 1)"
+    "INSERT INTO clients (client_id, last_position, in_flight, quota_day, quota_jobs)"
+    " VALUES (:client_id, 1, 1, :day, 1)"
     " ON CONFLICT (client_id) DO UPDATE"
-    " SET last_position = clients.last_position + 1, in_flight = clients.in_flight + 1"
-    " RETURNING last_position, in_flight"
+    " SET last_position = clients.last_position + 1, in_flight = clients.in_flight + 1,"
+    " quota_jobs = CASE WHEN excluded.quota_day > clients.quota_day THEN 1 ELSE clients.quota_jobs + 1 END,"
+    " quota_day = CASE WHEN excluded.quota_day > clients.quota_day"
+    " THEN excluded.quota_day ELSE clients.quota_day END"
+    " RETURNING last_position, in_flight, quota_jobs"
 )
 _MOVE_CLIENT = text(
     "UPDATE clients SET last_position = last_position + :events, in_flight = in_flight + :in_flight"
@@ -59,6 +63,16 @@ _MOVE_LANE = text(
     " WHERE pool = :pool AND client_id = :client_id"
 )
 
+_DELETE_ALL_OF = [
+    delete(table).where(column.in_(bindparam("job_ids", expanding=True)))
+    for table, column in (
+        (JOB_IDS, JOB_IDS.c.id),
+        (JOBS, JOBS.c.id),
+        (EVENTS, EVENTS.c.job_id),
+        (ATTEMPTS, ATTEMPTS.c.job_id),
+    )
+]
+
 
 class SqlJobs:
     """The port `Jobs`."""
@@ -69,9 +83,11 @@ class SqlJobs:
 
     def add(self, tx: Tx, order: Order, terms: Terms, held: Amount) -> JobEvent:
         """See `Jobs.add`."""
-        client = tx.conn.execute(_ARRIVE_CLIENT, {"client_id": order.client_id}).one()
+        client = tx.conn.execute(_ARRIVE_CLIENT, {"client_id": order.client_id, "day": terms.day}).one()
         if 0 < terms.in_flight_max < client.in_flight:
             raise TooManyJobs(jobs_in_flight_max=terms.in_flight_max)
+        if 0 < terms.per_day_max < client.quota_jobs:
+            raise DailyQuotaExceeded(jobs_per_day_max=terms.per_day_max)
         tx.conn.execute(_ARRIVE_LANE, {"pool": order.pool, "client_id": order.client_id, "weight": terms.weight})
         job, kind = Job.accepted(order, held=held, position=client.last_position, now_ms=tx.now_ms)
         standing = standing_row(job)
@@ -109,6 +125,11 @@ class SqlJobs:
                 entries.append((next_position[job.client_id], kind, job, standing))
                 next_position[job.client_id] += 1
         return self._log(tx, entries)
+
+    def delete(self, tx: Tx, job_ids: Sequence[str]) -> None:
+        """See `Jobs.delete`."""
+        for statement in _DELETE_ALL_OF:
+            tx.conn.execute(statement, {"job_ids": list(job_ids)})
 
     def _log(self, tx: Tx, entries: Sequence[tuple[int, EventKind, Job, dict[str, Any]]]) -> list[JobEvent]:
         if not entries:

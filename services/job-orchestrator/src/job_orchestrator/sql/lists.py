@@ -139,6 +139,9 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         conditions.append(JOBS.c.capability == wanted.capability)
     if wanted.models:
         conditions.append(JOBS.c.model.in_(sorted(wanted.models)))
+    if wanted.with_inputs is not None:
+        none = JOBS.c.inputs_json == "[]"
+        conditions.append(~none if wanted.with_inputs else none)
     if wanted.before_ms is not None:
         conditions.append(and_(JOBS.c.create_ms < wanted.before_ms))
     return conditions

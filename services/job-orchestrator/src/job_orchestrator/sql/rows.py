@@ -68,6 +68,7 @@ def order_row(job: Job) -> dict[str, Any]:
         "held_unit": job.held.unit,
         "held_value": job.held.value,
         "retention_ms": None if order.retention_s is None else round(order.retention_s * 1000),
+        "forget_ms": job.forget_ms,
         "webhook_url": order.webhook_url,
         "labels_json": dump(order.labels),
         "fingerprint": order.fingerprint,
@@ -151,7 +152,7 @@ def _job(row: Columns, standing: Columns) -> Job:
 
 
 def _order(row: Columns) -> Order:
-    retention_ms = row["retention_ms"]
+    retention_ms, forget_ms = row["retention_ms"], row["forget_ms"]
     return Order(
         job_id=row["id"],
         client_id=row["client_id"],
@@ -167,6 +168,7 @@ def _order(row: Columns) -> Order:
         price=_price(row["price_json"]),
         deadline_s=(row["deadline_ms"] - row["create_ms"]) / 1000,
         retention_s=None if retention_ms is None else retention_ms / 1000,
+        job_retention_s=None if forget_ms is None else (forget_ms - row["create_ms"]) / 1000,
         webhook_url=row["webhook_url"],
         labels=orjson.loads(row["labels_json"]),
         fingerprint=row["fingerprint"],

@@ -30,6 +30,7 @@ READY: Final = "waiting = 1 AND not_before_ms = 0"
 DELAYED: Final = "waiting = 1 AND not_before_ms > 0"
 LEASED: Final = "state = 2 AND waiting = 0"
 CANCEL_ASKED: Final = "state = 2 AND cancel_ms IS NOT NULL"
+KEPT_FOR_A_TIME: Final = "forget_ms IS NOT NULL"
 
 
 def _required(name: str, type_: Any) -> "Column[Any]":
@@ -68,6 +69,7 @@ JOBS: Final = Table(
     _required("held_unit", SmallInteger),
     _required("held_value", BigInteger),
     Column("retention_ms", BigInteger),
+    Column("forget_ms", BigInteger),
     _required("webhook_url", Text),
     _required("labels_json", Text),
     _required("fingerprint", Text),
@@ -110,6 +112,8 @@ JOBS: Final = Table(
     _partial("jobs_live", "deadline_ms", where=LIVE),
     # Which cancels were not heeded?
     _partial("jobs_cancel_asked", "cancel_ms", where=CANCEL_ASKED),
+    # Whose time to be asked for is over?
+    _partial("jobs_kept_for_a_time", "forget_ms", where=KEPT_FOR_A_TIME),
 )
 
 ATTEMPTS: Final = Table(
@@ -154,6 +158,8 @@ CLIENTS: Final = Table(
     Column("client_id", Text, primary_key=True),
     _required("last_position", BigInteger),
     _required("in_flight", BigInteger),  # Unfinished jobs.
+    _required("quota_day", BigInteger),  # The latest day a job was accepted on,
+    _required("quota_jobs", BigInteger),  # and how many on that day.
     sqlite_with_rowid=False,
 )
 

@@ -17,7 +17,15 @@ from job_orchestrator.ports import Admission, Billing, Jobs
 from kit import crash
 from kit.clock import Clock
 from kit.db import Database, Tx
-from kit.errors import AppError, IdempotencyKeyReused, JobFenced, QueueFull, RequestIdReused, TooManyJobs
+from kit.errors import (
+    AppError,
+    DailyQuotaExceeded,
+    IdempotencyKeyReused,
+    JobFenced,
+    QueueFull,
+    RequestIdReused,
+    TooManyJobs,
+)
 from kit.logging import get_logger
 
 AFTER_HOLD: Final = crash.declare("jobs.accept.after_hold", "the hold is placed, no row of the job is written")
@@ -75,7 +83,7 @@ class AcceptJob:
         except _KeyTaken as taken:
             await self._give_up(order)
             return await self._reuse_key(order, taken)
-        except (JobFenced, RequestIdReused, TooManyJobs):
+        except (JobFenced, RequestIdReused, TooManyJobs, DailyQuotaExceeded):
             await self._give_up(order)
             raise
         crash.point(AFTER_COMMIT)
@@ -94,6 +102,8 @@ class AcceptJob:
             raise JobFenced(job_id=order.job_id)
         if 0 < terms.in_flight_max <= seen.in_flight:
             raise TooManyJobs(jobs_in_flight_max=terms.in_flight_max)
+        if 0 < terms.per_day_max <= seen.on_day:
+            raise DailyQuotaExceeded(jobs_per_day_max=terms.per_day_max)
         if seen.waiting >= self._queue_max:
             raise QueueFull(retry_after_s=QUEUE_FULL_RETRY_S)
         return None

@@ -18,7 +18,7 @@ class CancelJob:
 
         def work(tx: Tx) -> Job:
             before = self._jobs.lock(tx, job_id)
-            if before.client_id != client_id:
+            if before.client_id != client_id or before.forgotten(tx.now_ms):
                 raise JobNotFound(job_id=job_id)
             change = before.cancel_asked(now_ms=tx.now_ms)
             if change.job is not before:

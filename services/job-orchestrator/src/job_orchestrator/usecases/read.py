@@ -9,6 +9,7 @@ from job_orchestrator.domain.attempt import Attempt
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.domain.job import Job
 from job_orchestrator.ports import Cursor, JobFilter, Jobs, Journal, Lists, PoolStats
+from kit.clock import Clock
 from kit.db import Database, Tx
 from kit.errors import JobNotFound
 
@@ -50,8 +51,11 @@ class Page:
 class ReadJobs:
     """Reads jobs for their client, or for the house."""
 
-    def __init__(self, *, db: Database, jobs: Jobs, journal: Journal, lists: Lists, finished: FinishedJobs) -> None:
+    def __init__(
+        self, *, db: Database, jobs: Jobs, journal: Journal, lists: Lists, finished: FinishedJobs, clock: Clock
+    ) -> None:
         self._db = db
+        self._clock = clock
         self._jobs = jobs
         self._journal = journal
         self._lists = lists
@@ -110,8 +114,8 @@ class ReadJobs:
         return await self._db.read(self._lists.pool_stats)
 
     def _of_client(self, job: Job | None, client_id: str) -> Job:
-        """Another client's job is exactly as absent as one that never existed."""
-        if job is None or job.client_id != client_id:
+        """Another client's job, and a forgotten one, is exactly as absent as one that never existed."""
+        if job is None or job.client_id != client_id or job.forgotten(self._clock.now_ms()):
             raise JobNotFound
         self._finished.keep(job)
         return job

@@ -1,4 +1,4 @@
-"""Finding what nobody moves any more: lost leases, passed deadlines, unheeded cancels, ended back-offs, old keys.
+"""Finding what nobody moves any more: lost leases, passed deadlines, unheeded cancels, ended back-offs, old jobs.
 
 Every step is safe to run in several processes at once, and safe to be missed for a while: it only takes time.
 """
@@ -58,7 +58,7 @@ class Sweep:
     async def round(self) -> None:
         """Run every step once. What a step cannot do now, because the database is away, the next round does."""
         # Deadlines and cancels come first, so that no job is queued again only to be ended.
-        for step in (self._expire, self._cancel, self._requeue, self._forget_keys):
+        for step in (self._expire, self._cancel, self._requeue, self._forget):
             await self._guarded(step.__name__, self._until_done(step))
         await self._guarded("end_backoffs", self._wake_due())
 
@@ -92,8 +92,16 @@ class Sweep:
         attempts = self._journal.of_jobs(tx, [job.id for job in lost]) if lost else {}
         return self._end(tx, lost, lambda job: after_lost_lease(job, attempts.get(job.id, []), now_ms=tx.now_ms))
 
-    def _forget_keys(self, tx: Tx) -> int:
-        return self._admission.forget_keys(tx, before_ms=tx.now_ms - KEYS_KEPT_MS, limit=BATCH)
+    def _forget(self, tx: Tx) -> int:
+        # Jobs are kept at least as long as keys, and go in a transaction that leaves no older key, so that a key never
+        # names a job that is gone.
+        keys = self._admission.forget_keys(tx, before_ms=tx.now_ms - KEYS_KEPT_MS + 1, limit=BATCH)
+        if keys == BATCH:
+            return keys
+        old = self._overdue.past_retention(tx, BATCH)
+        if old:
+            self._jobs.delete(tx, old)
+        return len(old)
 
     def _end(self, tx: Tx, jobs: list[Job], decide: Callable[[Job], Change]) -> int:
         self._jobs.save(tx, [(job, decide(job)) for job in jobs])

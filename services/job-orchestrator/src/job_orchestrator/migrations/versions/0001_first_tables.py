@@ -37,6 +37,8 @@ def upgrade() -> None:
         sa.Column("client_id", sa.Text(), nullable=False),
         sa.Column("last_position", sa.BigInteger(), nullable=False),
         sa.Column("in_flight", sa.BigInteger(), nullable=False),
+        sa.Column("quota_day", sa.BigInteger(), nullable=False),
+        sa.Column("quota_jobs", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("client_id"),
         sqlite_with_rowid=False,
     )
@@ -100,6 +102,7 @@ def upgrade() -> None:
         sa.Column("held_unit", sa.SmallInteger(), nullable=False),
         sa.Column("held_value", sa.BigInteger(), nullable=False),
         sa.Column("retention_ms", sa.BigInteger(), nullable=True),
+        sa.Column("forget_ms", sa.BigInteger(), nullable=True),
         sa.Column("webhook_url", sa.Text(), nullable=False),
         sa.Column("labels_json", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
@@ -137,6 +140,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("state = 2 AND cancel_ms IS NOT NULL"),
             postgresql_where=sa.text("state = 2 AND cancel_ms IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "jobs_kept_for_a_time",
+            ["forget_ms"],
+            unique=False,
+            sqlite_where=sa.text("forget_ms IS NOT NULL"),
+            postgresql_where=sa.text("forget_ms IS NOT NULL"),
         )
         batch_op.create_index(
             "jobs_delayed",
