@@ -1,0 +1,100 @@
+"""Every declared crash point: the process dies right there under load, and the next one loses and doubles nothing.
+
+The points are found, not listed: a new one is tested by declaring it. A point that the load never reaches fails.
+"""
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crash_audit import audit, settle, sweep_leftovers
+from crash_catalogue import declared, declared_when_imported, embedded, on_servers
+from crash_houses import ATELIER, EmbeddedHouse, House, StackHouse
+
+from kit.crash import ENVIRONMENT, EXIT_STATUS
+from testkit.servers import ServerNotStarted
+
+REACHED_S = 60.0  # The load does everything the house can within a second or two of an idle machine.
+WARM_S = 1.5  # Long enough for leases, holds and files that the next process finds as they lie.
+LOOK_S = 0.05
+POINTS = declared()
+
+#: Looks often and waits little, so that what the dead left behind is found within the test.
+QUICK = {
+    "PROVIDERS_LEASE_S": "2",
+    "PROVIDERS_ENGINE_WORKERS": "1",
+    "BILLING_SWEEP_INTERVAL_S": "0.5",
+    "BILLING_ORPHAN_GRACE_S": "10",
+    "ASSETS_SWEEP_EVERY_S": "0.5",
+}
+
+
+def test_every_declared_point_is_tested() -> None:
+    assert sorted(POINTS) == declared_when_imported()
+    assert embedded(POINTS)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("point", embedded(POINTS))
+async def test_nothing_is_lost_or_doubled_when_the_process_dies_at(
+    tmp_path: Path, point: str, record_property: Any
+) -> None:
+    rng = random.Random(point)
+    async with EmbeddedHouse(tmp_path / "house", environment=QUICK) as house:
+        load = await house.load(rng)
+        async with load:
+            await house.start()
+            await asyncio.sleep(WARM_S)
+            await house.kill()  # Whoever comes next finds work half done, as after any crash.
+            await _dies_at(house, ATELIER, point)
+            await house.start()
+            await load.stop()
+            await settle(house)
+        await audit(house, load)
+        await sweep_leftovers(house)
+        counts = await audit(house, load)
+    assert counts["orphaned files"] == counts["undecided outputs"] == 0
+    record_property("jobs", counts["jobs"])
+    print(f"{point}: {dict(counts)}")
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(1500)
+async def test_nothing_is_lost_or_doubled_when_one_service_of_the_stack_dies_at_each_point(
+    tmp_path: Path, record_property: Any
+) -> None:
+    began_s = time.monotonic()
+    async with StackHouse(tmp_path / "house", environment=QUICK) as house:
+        await house.start()
+        load = await house.load(random.Random(1))
+        async with load:
+            for service, point in on_servers(POINTS):
+                await asyncio.sleep(WARM_S)
+                await _dies_at(house, service, point)
+                await house.start(service)
+            await load.stop()
+            await settle(house)
+        counts = await audit(house, load)
+    record_property("jobs", counts["jobs"])
+    print(f"{len(on_servers(POINTS))} deaths in {time.monotonic() - began_s:.0f} s: {dict(counts)}")
+
+
+async def _dies_at(house: House, service: str, point: str) -> None:
+    """Arm `point` and start the service, again if it runs; return when it has died there, and disarm it."""
+    process = house.deployment.services[service]
+    house.deployment.configure(service=service, **{ENVIRONMENT: point})
+    try:
+        await house.deployment.restart(service)
+    except ServerNotStarted:
+        if process.exit_status != EXIT_STATUS:  # What a crash left behind may lead to the point before it serves.
+            raise
+    deadline = time.monotonic() + REACHED_S
+    while process.running:
+        assert time.monotonic() < deadline, f"{service} never passes {point}"
+        await asyncio.sleep(LOOK_S)
+    assert process.exit_status == EXIT_STATUS, f"{service} ended with {process.exit_status}, not at {point}"
+    house.deployment.configure(service=service, **{ENVIRONMENT: None})
+    house.kills += 1
