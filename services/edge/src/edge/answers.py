@@ -42,7 +42,7 @@ WORDS: Final[Mapping[ErrorReason, Words]] = {
     _R.INPUT_UNSUPPORTED: Words("", _INPUT, 400),
     _R.INPUT_TOO_LARGE: Words("", "输入图片尺寸过大", 400),
     _R.INPUT_FETCH_REFUSED: Words("The URL cannot be fetched.", "图片链接无法访问", 400),
-    _R.MODEL_UNKNOWN: Words("", "模型不存在", 400),
+    _R.MODEL_UNKNOWN: Words("", "模型不存在", 604),
     _R.CONTENT_MODERATED: Words("The text was refused by moderation.", "文本黄反拦截", 202),
     _R.COST_ABOVE_MAX: Words("", "价格超出上限", 999),
     _R.QUOTE_INVALID: Words("", "报价无效或已过期", 999),
@@ -94,13 +94,16 @@ SIGNED_WORDS: Final[Mapping[ErrorReason, str]] = {
     _R.JOB_NOT_FOUND: "taskId不存在",
     _R.CREDENTIAL_MISSING: "appId、timestamp、sign不能为空",
     _R.CREDENTIAL_INVALID: "sign不正确",
-    _R.CREDENTIAL_EXPIRED: "timestamp已过期",
+    _R.CREDENTIAL_EXPIRED: "appId已过期",
     _R.INTERNAL: _BUSY,
+    _R.MODEL_UNKNOWN: "接口停用",
 }
 STUDIO_WORDS: Final[Mapping[ErrorReason, str]] = {
     _R.CREDENTIAL_MISSING: "账户不存在",
     _R.CREDENTIAL_INVALID: "账户不存在",
     _R.CREDENTIAL_EXPIRED: "账户不存在",
+    _R.CLIENT_DISABLED: "账户不存在",
+    _R.JOB_NOT_FOUND: "任务未找到或状态未知",
     _R.INSUFFICIENT_FUNDS: "账户剩余次数不足",
 }
 
@@ -118,9 +121,17 @@ def open_error(error: AppError) -> Response:
 
 def points_error(error: AppError) -> Response:
     """The points contract's answer: the HTTP status is also the code."""
-    status = http_status(error.reason)
-    message = _chinese(error.reason, error.field, POINTS_WORDS)
-    return json_reply({"code": status, "message": message, "data": None}, status=status, headers=_headers(error))
+    return points_refusal(http_status(error.reason), points_message(error), headers=_headers(error))
+
+
+def points_message(error: AppError) -> str:
+    """What the points contract says of a refusal."""
+    return _chinese(error.reason, error.field, POINTS_WORDS)
+
+
+def points_refusal(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer of the points contract without data."""
+    return json_reply({"code": status, "message": message, "data": None}, status=status, headers=headers)
 
 
 def points_job_failure(reason: ErrorReason) -> str:
@@ -129,30 +140,36 @@ def points_job_failure(reason: ErrorReason) -> str:
 
 
 def signed_error(error: AppError, *, field_words: Mapping[str, str] | None = None) -> Response:
-    """The signed contract's answer: HTTP 200, the code in the body; `field_words` are sentences for wrong fields."""
-    words = WORDS[error.reason]
-    message = (field_words or {}).get(error.field or "") if words.signed_code == 400 else None
-    return signed_reply(words.signed_code, message or _chinese(error.reason, error.field, SIGNED_WORDS), charge=False)
+    """The signed contract's answer: HTTP 200, the code in the body; `field_words` are sentences for wrong fields.
+
+    Only 400 is about a field; every other code has the sentence of the document's table.
+    """
+    code = WORDS[error.reason].signed_code
+    message = SIGNED_WORDS.get(error.reason) or WORDS[error.reason].chinese
+    if code == 400:
+        message = (field_words or {}).get(error.field or "") or _chinese(error.reason, error.field, SIGNED_WORDS)
+    return signed_reply(code, message, charge=False, headers=_headers(error))
 
 
-def signed_reply(code: int, message: str, *, charge: bool, data: object = None) -> Response:
+def signed_reply(
+    code: int, message: str, *, charge: bool, data: object = None, headers: Mapping[str, str] | None = None
+) -> Response:
     """An answer of the signed contract: every one has a 24-digit number of its own."""
     body = {"code": code, "msg": message, "taskNo": f"{secrets.randbelow(10**24):024d}", "charge": charge}
-    return json_reply(body if data is None else {**body, "data": data})
+    return json_reply(body if data is None else {**body, "data": data}, headers=headers)
 
 
-def studio_error(error: AppError, *, submitting: bool) -> Response:
-    """The studio contract's answer: HTTP 200, `err_code` 1, the document's sentences to the letter."""
+def studio_error(error: AppError, *, submitting: bool, sentences: tuple[str, ...] = ()) -> Response:
+    """The studio contract's answer: HTTP 200, `err_code` 1, the document's sentences to the letter.
+
+    `sentences` are beginnings of those that the document lists for an endpoint without 任务提交失败 before them.
+    """
     message = STUDIO_WORDS.get(error.reason)
-    if message is None and error.reason is _R.INVALID_ARGUMENT and (error.field or "").startswith("expand_"):
-        message = f"扩展参数错误:{error.message}"
     if message is None:
         # A sentence of our own in Chinese says more than the reason's general one.
         own = "" if error.message.isascii() else error.message
-        message = (
-            own if own and (error.field or "") in own else _chinese(error.reason, error.field, {error.reason: own})
-        )
-        if submitting:
+        message = _chinese(error.reason, error.field, {error.reason: own})
+        if submitting and not message.startswith(sentences):
             message = f"任务提交失败:{message}"
     return json_reply({"err_code": 1, "err_msg": message}, headers=_headers(error))
 

@@ -50,10 +50,24 @@ async def _read_form(request: Request) -> FormData:
     if announced.isdecimal() and int(announced) > UPLOAD_BODY_BYTES_MAX:
         raise BodyTooLarge(f"The request body is larger than {UPLOAD_BODY_BYTES_MAX} bytes.")
     try:
-        return await request.form(max_files=UPLOAD_FILES_MAX, max_fields=UPLOAD_FIELDS_MAX)
+        form = await request.form(max_files=UPLOAD_FILES_MAX, max_fields=UPLOAD_FIELDS_MAX)
     except (MultiPartException, MultipartParseError, HTTPException, ValueError, KeyError) as error:
         detail = getattr(error, "message", None) or getattr(error, "detail", None) or "it is malformed"
         raise InvalidArgument(f"The form cannot be read: {detail}") from error
+    texts = (value if isinstance(value, str) else value.filename or "" for _, value in form.multi_items())
+    if not all(_is_text(text) for text in texts):
+        await form.close()
+        raise InvalidArgument("The form cannot be read: it holds half a character")
+    return form
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written in UTF-8: a form may name a charset of its own, and some allow lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def upload(backend: Backend, file: UploadFile, *, ticket: str, kind: str, field: str) -> asset_pb2.Asset:

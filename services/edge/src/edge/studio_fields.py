@@ -12,8 +12,11 @@ from kit.errors import InvalidArgument
 
 TRUE: Final = frozenset({"true", "True", "1"})
 FALSE: Final = frozenset({"false", "False", "0"})
-NUMBER: Final = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
+#: Whatever a language's `str(number)` writes: 2, 1.0, .5, 0.30000000000000004, 1e-05.
+NUMBER: Final = re.compile(r"[+-]?([0-9]{1,32}(\.[0-9]{0,64})?|\.[0-9]{1,64})([eE][+-]?[0-9]{1,3})?", re.ASCII)
 TEXT_CHARS_MAX: Final = 4000
+FILE_TOO_LARGE: Final = "文件大小不能超过16MB"
+EXPAND_WRONG: Final = "扩展参数错误:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,19 +34,25 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """One submit endpoint: its path's last part, its model, its fields, whether the document limits files to 16MB."""
+    """One submit endpoint: its path's last part, its model, its fields."""
 
     name: str
     model: str
     fields: tuple[Field, ...] = ()
-    limited: bool = False
+    #: Beginnings of sentences that the document lists for this endpoint as they are, without 任务提交失败 before them.
+    sentences: tuple[str, ...] = ()
+
+    @property
+    def limited(self) -> bool:
+        """Whether the document limits this endpoint's files to 16MB."""
+        return FILE_TOO_LARGE in self.sentences
 
 
 def _share(name: str) -> Field:
     return Field(name=name, kind="float", default=0.0, minimum=0.0, maximum=0.3)
 
 
-_EXPAND: Final = tuple(_share(f"expand_{side}") for side in ("top", "bottom", "left", "right"))
+EXPAND: Final = tuple(_share(f"expand_{side}") for side in ("top", "bottom", "left", "right"))
 _COLORS: Final = Field(name="color_count", kind="int", default=5, minimum=2, maximum=16)
 
 ENDPOINTS: Final = (
@@ -74,10 +83,10 @@ ENDPOINTS: Final = (
         fields=(
             Field(name="fit", kind="float", default=0.5, minimum=0.1, maximum=0.9),
             Field(name="direction", kind="int", default=0, minimum=0, maximum=2),
-            *_EXPAND,
+            *EXPAND,
         ),
     ),
-    Endpoint(name="submit_remove_fabric_task", model="studio.remove_fabric", limited=True),
+    Endpoint(name="submit_remove_fabric_task", model="studio.remove_fabric", sentences=(FILE_TOO_LARGE,)),
     Endpoint(
         name="submit_edit_image_task",
         model="studio.edit",
@@ -95,10 +104,10 @@ ENDPOINTS: Final = (
     Endpoint(
         name="submit_expand_image_task",
         model="studio.expand",
-        fields=(*_EXPAND, Field(name="prompt", kind="text", default="")),
-        limited=True,
+        fields=(*EXPAND, Field(name="prompt", kind="text", default="")),
+        sentences=(FILE_TOO_LARGE, EXPAND_WRONG),
     ),
-    Endpoint(name="submit_remove_watermark_task", model="studio.remove_watermark", limited=True),
+    Endpoint(name="submit_remove_watermark_task", model="studio.remove_watermark", sentences=(FILE_TOO_LARGE,)),
 )
 
 
@@ -123,7 +132,7 @@ def _text(field: Field, value: str) -> str:
         raise InvalidArgument("缺少参数", field=field.name)
     if len(value) > TEXT_CHARS_MAX:
         raise InvalidArgument("参数过长", field=field.name)
-    if field.choices and value not in field.choices:
+    if "\x00" in value or (field.choices and value not in field.choices):
         raise InvalidArgument("参数取值错误", field=field.name)
     return value
 
@@ -135,35 +144,28 @@ def _bool(field: Field, value: str) -> bool:
 
 
 def _float(field: Field, value: str) -> float:
-    if not NUMBER.fullmatch(value):
-        raise InvalidArgument("参数类型错误", field=field.name)
-    return _within(field, float(value))
+    number = float(value) if NUMBER.fullmatch(value) else math.nan
+    if not field.minimum <= number <= field.maximum:
+        raise _out_of_range(field)
+    return number
 
 
 def _int(field: Field, value: str) -> int:
     number = _float(field, value)
     if not number.is_integer():
-        raise InvalidArgument("参数类型错误", field=field.name)
+        raise InvalidArgument("参数必须是整数", field=field.name)
     return int(number)
 
 
-def _within(field: Field, number: float) -> float:
-    if not field.minimum <= number <= field.maximum:
-        raise OutOfRange(field)
-    return number
-
-
-class OutOfRange(InvalidArgument):
-    """A number is outside of its range; for the expand parameters the document has its own sentence."""
-
-    def __init__(self, field: Field) -> None:
-        limits = f"{_plain(field.minimum)}-{_plain(field.maximum)}"
-        super().__init__(f"{field.name}必须在{limits}之间", field=field.name)
+def _out_of_range(field: Field) -> InvalidArgument:
+    """The document has a sentence for the expand parameters; the others have one of the same kind."""
+    sentence = f"{field.name}必须在{_plain(field.minimum)}-{_plain(field.maximum)}之间"
+    return InvalidArgument(f"{EXPAND_WRONG if field in EXPAND else ''}{sentence}", field=field.name)
 
 
 def _plain(number: float) -> str:
-    """0.0 and 0.3 as the document writes them, whole limits above 1 without a point."""
-    return str(number) if number < 1 else f"{number:g}"
+    """0.0 and 0.3 as the document writes them, whole limits from 1 on without a point."""
+    return str(float(number)) if number < 1 else f"{number:g}"
 
 
 _READERS: Final[Mapping[str, Any]] = {"text": _text, "bool": _bool, "float": _float, "int": _int}

@@ -65,11 +65,12 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
         self._vault = vault
 
     async def _client(self, context: Context) -> Client:
-        """Return who calls, after counting the request."""
+        """Return who calls, after counting the request: once for each of a partner's, however many calls it takes."""
         metadata = dict(context.invocation_metadata() or ())
         peer = _peer_address(metadata, context)
         client = await self._authenticate(str(metadata.get("authorization", "")), peer_address=peer)
-        self._limit_rate(client)
+        if not (metadata.get("atelier-follow-up") and _from_edge()):
+            self._limit_rate(client)
         return client
 
     async def SubmitJob(self, request: pb2.SubmitJobRequest, context: Context) -> pb2.SubmitJobResponse:
@@ -218,12 +219,16 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
 
 def _peer_address(metadata: dict[str, Any], context: Context) -> str:
     """The partner's address: what the edge says of it, else the address of the connection."""
-    try:
-        from_edge = identity.current().service == "edge"
-    except PermissionDenied:
-        from_edge = False
-    if from_edge:
+    if _from_edge():
         return str(metadata.get("atelier-peer-address", ""))
     # gRPC writes "ipv4:203.0.113.7:51234" or "ipv6:[2001:db8::7]:51234".
     family, _, rest = str(context.peer()).partition(":")
     return rest.rpartition(":")[0].strip("[]") if family in {"ipv4", "ipv6"} else ""
+
+
+def _from_edge() -> bool:
+    """Whether the call is signed by the edge, which speaks for partners."""
+    try:
+        return identity.current().service == "edge"
+    except PermissionDenied:
+        return False
