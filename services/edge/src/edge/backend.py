@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # Async stubs exist for type checkers only.
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.gateway.v1 import gateway_service_pb2_grpc as gateway_grpc
+from edge.streams import Streams
 from kit.errors import AppError, CredentialInvalid
 from kit.rpc import Channel
 
@@ -29,6 +30,7 @@ class Backend:
 
     gateway: gateway_grpc.GatewayServiceAsyncStub
     assets: assets_grpc.AssetServiceAsyncStub
+    streams: Streams = field(default_factory=Streams)
 
     @staticmethod
     def over(gateway: Channel, assets: Channel) -> Backend:

@@ -42,7 +42,7 @@ async def _events(
     wanted = pb2.WatchJobsRequest(job_id=job.id, after_position=after_position)
     try:
         changes: Any = backend.gateway.WatchJobs(wanted, timeout=WATCH_TIMEOUT_S, metadata=metadata)
-        async for change in changes:
+        async for change in backend.streams.each(changes):
             yield _frame(view(change.job), change.event.position)
             if change.job.state in TERMINAL:
                 return

@@ -48,9 +48,11 @@ class Edge:
         self._settings = settings
         self._gateway = connect(settings.gateway_target, identity=signer, directory=directory)
         self._assets = connect(settings.assets_target, identity=signer, directory=directory)
+        backend = Backend.over(self._gateway, self._assets)
+        self._streams = backend.streams
         self._server = _Server(
             uvicorn.Config(
-                build_app(settings, Backend.over(self._gateway, self._assets)),
+                build_app(settings, backend),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -86,7 +88,8 @@ class Edge:
         log.info("http_serving", host=self._settings.http_host, port=self.port)
 
     async def stop(self) -> None:
-        """Refuse new connections, let requests finish within the grace, close the channels."""
+        """Refuse new connections, end live streams, let requests finish within the grace, close the channels."""
+        self._streams.close()
         if self._serving is not None:
             self._server.should_exit = True
             await self._serving
