@@ -1,6 +1,7 @@
 """Public links: results for contracts whose documents promise a URL that needs no header."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from starlette.requests import HTTPConnection, Request
@@ -12,9 +13,11 @@ from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.jobs.v1 import job_pb2
 from edge import files
 from edge.backend import CALL_TIMEOUT_S, Backend, Metadata
-from kit.errors import AppError, http_status
+from edge.open.requests import own_asset_id
+from kit.errors import AppError, AssetNotFound, http_status
 
 PREFIX: Final = "/results"
+RESULT: Final = re.compile(rf"{PREFIX}/([A-Za-z0-9]{{1,64}})(?:\.[a-z0-9]{{1,5}})?")
 TOKENS_KEPT: Final = 50_000  # A link never changes; polls of finished jobs ask again and again.
 
 _EXTENSIONS: Final = {
@@ -41,6 +44,28 @@ class Links:
         if self._public_url:
             return self._public_url
         return str(request.base_url).rstrip("/").replace("ws://", "http://", 1).replace("wss://", "https://", 1)
+
+    async def resolve(self, inputs: Iterable[job_pb2.Input], base: str) -> None:
+        """Put the asset in the place of each link of ours, so that it is never fetched over HTTP.
+
+        Raises AssetNotFound, naming `inputs[i]`, for a link of ours that leads nowhere.
+        """
+        for index, one in enumerate(inputs):
+            if not one.url.startswith(f"{base}/"):
+                continue
+            if asset_id := own_asset_id(one.url, base) or await self._linked(one.url.removeprefix(base), index):
+                one.asset_id = asset_id
+
+    async def _linked(self, path: str, index: int) -> str:
+        """The asset that a public link of ours leads to; empty for another path."""
+        link = RESULT.fullmatch(path)
+        if link is None:
+            return ""
+        wanted = assets_pb2.OpenLinkRequest(token=link[1])
+        try:
+            return (await self._backend.assets.OpenLink(wanted, timeout=CALL_TIMEOUT_S)).asset.id
+        except AppError as error:
+            raise AssetNotFound(field=f"inputs[{index}]") if http_status(error.reason) < 500 else error from error
 
     async def urls(self, request: HTTPConnection, metadata: Metadata, outputs: Sequence[job_pb2.Output]) -> list[str]:
         """Links to a job's outputs, in order; the same output has the same link for ever."""

@@ -11,21 +11,26 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message
 
 from atelier.common.v1 import error_reason_pb2
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.jobs.v1 import job_pb2
 from edge import files
 from edge.answers import job_failure, signed_error, signed_reply
-from edge.backend import CALL_TIMEOUT_S, SUBMIT_TIMEOUT_S, Backend, Metadata, caller
+from edge.backend import SUBMIT_TIMEOUT_S, Backend, Metadata, caller
+from edge.body import read_bytes
+from edge.jobs import find_job
 from edge.links import Links
-from kit.errors import AppError, CredentialMissing, ErrorReason, InvalidArgument, JobNotFound, NotFound
+from kit.errors import AppError, CredentialInvalid, CredentialMissing, ErrorReason, InvalidArgument, NotFound
 
 CONTRACT: Final = "signed"
 MODEL: Final = "draw"
 OK: Final = 200
 OTHER: Final = 999
 TEXT_CHARS_MAX: Final = 100
+TIMESTAMP: Final = re.compile(r"[0-9]{13}", re.ASCII)
+FORM_BYTES_MAX: Final = 64 * 1024  # A hundred characters and a signature, however they are encoded.
 RESOLUTIONS: Final = ("1024*1024", "1024*1536", "1536*1024")
 STYLES: Final = (
     "探索无限",
@@ -53,10 +58,13 @@ FIELD_WORDS: Final[Mapping[str, str]] = {
     "style": "风格值不正确",
     "num": "图片数量值不正确",
     "taskId": "taskId不能为空",
+    "timestamp": "timestamp已过期",
 }
 PARAMETERS: Final[Mapping[str, str]] = {
     "parameters.prompt": "text",
-    "parameters.resolution": "resolution",
+    "parameters.width": "resolution",
+    "parameters.height": "resolution",
+    "idempotency_key": "idempotencyKey",
     "parameters.style": "style",
     "parameters.num": "num",
 }
@@ -91,7 +99,7 @@ class SignedContract:
             await self._backend.prove(metadata)
             raise
         answer = await self._backend.gateway.SubmitJob(wanted, timeout=SUBMIT_TIMEOUT_S, metadata=metadata)
-        return signed_reply(OK, "成功", charge=True, data={"taskId": answer.job.id})
+        return signed_reply(OK, "成功", charge=not answer.reused, data={"taskId": answer.job.id})
 
     async def query(self, request: Request) -> Response:
         form = await _form(request)
@@ -99,14 +107,8 @@ class SignedContract:
         task_id = form.get("taskId", "").strip()
         if not task_id:
             await self._backend.prove(metadata)
-            raise InvalidArgument("taskId不能为空", field="taskId")
-        if len(task_id) > 64:
-            await self._backend.prove(metadata)
-            raise JobNotFound
-        answer = await self._backend.gateway.GetJob(
-            pb2.GetJobRequest(job_id=task_id), timeout=CALL_TIMEOUT_S, metadata=metadata
-        )
-        job = answer.job
+            raise InvalidArgument(field="taskId")
+        job = await find_job(self._backend, task_id, metadata)
         if job.state in GONE:
             name = error_reason_pb2.ErrorReason.Name(job.failure.reason).removeprefix("ERROR_REASON_")
             return signed_reply(OTHER, job_failure(ErrorReason(name)), charge=False)
@@ -157,16 +159,27 @@ def translate_submit(form: Mapping[str, str]) -> pb2.SubmitJobRequest:
 
 async def _form(request: Request) -> dict[str, str]:
     """The form's text fields, multipart or urlencoded. Raises InvalidArgument, BodyTooLarge."""
-    async with files.form_of(request) as form:
+    body = await read_bytes(request, FORM_BYTES_MAX)
+
+    async def again() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async with files.form_of(Request(request.scope, again)) as form:
         return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 
 
 def _credential(request: Request, form: Mapping[str, str]) -> Metadata:
-    """appId, timestamp and sign as the gateway wants them. Raises CredentialMissing when one is absent."""
-    parts = [form.get(name, "").strip() for name in ("appId", "timestamp", "sign")]
-    if not all(parts):
-        raise CredentialMissing
-    proof = ":".join(parts)
+    """appId, timestamp and sign as the gateway wants them.
+
+    Raises CredentialMissing naming one that is absent, CredentialInvalid for a timestamp that is not in milliseconds.
+    """
+    parts = {name: form.get(name, "").strip() for name in ("appId", "timestamp", "sign")}
+    for name, value in parts.items():
+        if not value:
+            raise CredentialMissing(f"{name}不能为空", field=name)
+    if not TIMESTAMP.fullmatch(parts["timestamp"]):
+        raise CredentialInvalid("timestamp格式不正确", field="timestamp")
+    proof = ":".join(parts.values())
     if not proof.isascii() or not proof.isprintable() or len(proof) > 512:
         proof = "?:?:?"  # gRPC metadata is ASCII; no app of ours has such characters.
     return caller(request, f"App {proof}")
@@ -180,11 +193,7 @@ def _answering(endpoint: Endpoint) -> Endpoint:
         except AppError as error:
             field = error.field = PARAMETERS.get(error.field or "", error.field)
             # A sentence of our own (in Chinese) says more than the field's general one.
-            own = (
-                {field: error.message}
-                if field is not None and field in FIELD_WORDS and not error.message.isascii()
-                else {}
-            )
+            own = {field: error.message} if field is not None and not error.message.isascii() else {}
             return signed_error(error, field_words={**FIELD_WORDS, **own})
 
     return answer

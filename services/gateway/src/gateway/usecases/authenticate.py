@@ -53,6 +53,7 @@ class _Entry:
     client: Client
     expire_ms: int | None
     fresh_until: float
+    expire_field: str | None = None  #: What of the request makes it expire, where it is not the credential itself.
 
 
 class Authenticate:
@@ -95,7 +96,7 @@ class Authenticate:
                 self._cache.clear()
             self._cache[authorization] = entry
         if entry.expire_ms is not None and self._now_ms() >= entry.expire_ms:
-            raise CredentialExpired
+            raise CredentialExpired(field=entry.expire_field)
         if entry.client.disabled:
             raise ClientDisabled
         if not entry.client.may_call_from(peer_address):
@@ -157,9 +158,11 @@ class Authenticate:
         if credential is None or client is None or credential.revoked or not matches:
             raise CredentialInvalid
         if abs(self._now_ms() - int(timestamp)) > SIGN_WINDOW_MS:
-            raise CredentialExpired
+            raise CredentialExpired(field="timestamp")
         until = int(timestamp) + SIGN_WINDOW_MS + 1
-        return self._entry(client, min(until, credential.expire_ms or until))
+        if credential.expire_ms is not None and credential.expire_ms < until:
+            return self._entry(client, credential.expire_ms)
+        return self._entry(client, until, expire_field="timestamp")
 
     async def _find(self, kind: CredentialKind, lookup: str) -> tuple[Credential | None, Client | None]:
         def work(repositories: Repositories) -> tuple[Credential | None, Client | None]:
@@ -168,5 +171,5 @@ class Authenticate:
 
         return await self._uow.read(work)
 
-    def _entry(self, client: Client, expire_ms: int | None) -> _Entry:
-        return _Entry(client, expire_ms, self._monotonic() + CACHE_S)
+    def _entry(self, client: Client, expire_ms: int | None, *, expire_field: str | None = None) -> _Entry:
+        return _Entry(client, expire_ms, self._monotonic() + CACHE_S, expire_field)
