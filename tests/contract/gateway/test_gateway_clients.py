@@ -230,8 +230,26 @@ async def test_signature_expires_with_its_window_even_when_remembered(door: Door
     header = f"App demo-app:{stamp}:{signature('demo-app', 'demo-secret', stamp)}"
     assert await door.enter(header) == "partner-a"
     door.clock.advance(300.001)
-    with pytest.raises(CredentialExpired):
+    for _ in range(2):  # As remembered, and looked at anew.
+        with pytest.raises(CredentialExpired) as expired:
+            await door.enter(header)
+        assert expired.value.field == "timestamp"
+        door.monotonic += CACHE_S
+
+
+async def test_app_that_is_over_is_told_from_an_old_timestamp(door: Door) -> None:
+    await door.clients.put(Client(id="partner-a"))
+    over_ms = door.clock.now_ms() + 1000
+    await door.clients.add_credential(
+        "partner-a", CredentialKind.APP, secret="demo-secret", app_id="demo-app", expire_ms=over_ms
+    )
+    stamp = str(door.clock.now_ms())
+    header = f"App demo-app:{stamp}:{signature('demo-app', 'demo-secret', stamp)}"
+    assert await door.enter(header) == "partner-a"
+    door.clock.advance(1)
+    with pytest.raises(CredentialExpired) as expired:
         await door.enter(header)
+    assert expired.value.field is None
 
 
 @pytest.mark.parametrize(
