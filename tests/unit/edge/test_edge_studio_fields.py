@@ -1,9 +1,10 @@
 """Every parameter of the studio document: its range, its default, its spelling on the wire, its refusal."""
 
+from io import BytesIO
 from typing import Any
 
 import pytest
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 
 from edge.studio_fields import ENDPOINTS, Endpoint, read_parameters
 from kit.errors import InvalidArgument
@@ -121,8 +122,7 @@ def test_number_outside_of_its_range_is_refused_with_the_range(
     refusal = refused(endpoint, **{name: text})
 
     assert refusal.field == name
-    limits = f"{low}-{high}"
-    sentence = f"{name}必须在{limits if low >= 0.1 else f'{float(low)}-{high}'}之间"
+    sentence = f"{name}必须在{low}-{high}之间"
     assert refusal.message == (f"扩展参数错误:{sentence}" if name.startswith("expand_") else sentence)
 
 
@@ -178,16 +178,24 @@ def test_other_model_versions_are_refused(version: str) -> None:
     assert refused("submit_edit_image_task", model_version=version).field == "model_version"
 
 
+@pytest.mark.parametrize("ratio", ["1:1", "4:3", "16:9", "9:16", "21:9"])
+def test_ratios_are_taken(ratio: str) -> None:
+    assert read("submit_extract_pattern_task", aspect_ratio=ratio)["aspect_ratio"] == ratio
+
+
+@pytest.mark.parametrize(
+    "ratio", ["wide", "1", "1:", "0:1", "1:0", "100:1", "1:1:1", "-1:1", "1.5:1", "１:1", "1:1\n2"]
+)
+def test_other_ratios_are_refused(ratio: str) -> None:
+    assert refused("submit_extract_pattern_task", aspect_ratio=ratio).field == "aspect_ratio"
+
+
 @pytest.mark.parametrize("text", ["山" * 4001, "a\x00b"], ids=["long", "NUL"])
 def test_text_that_no_engine_takes_is_refused(text: str) -> None:
     assert refused("submit_expand_image_task", prompt=text).field == "prompt"
 
 
 def test_a_file_in_place_of_a_text_is_refused() -> None:
-    from io import BytesIO
-
-    from starlette.datastructures import UploadFile
-
     form = FormData({"color_count": UploadFile(BytesIO(b"5"), filename="5.txt")})
     with pytest.raises(InvalidArgument) as refusal:
         read_parameters(BY_NAME["submit_vector_task"], form)

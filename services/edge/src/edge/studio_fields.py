@@ -27,9 +27,10 @@ class Field:
     kind: str  #: "float", "int", "bool", "text".
     default: Any = None
     required: bool = False
-    minimum: float = -math.inf
+    minimum: float = -math.inf  #: As the document writes it: 0 or 0.0.
     maximum: float = math.inf
     choices: tuple[str, ...] = ()
+    form: str = ".*"  #: What a text looks like, as a regular expression.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ ENDPOINTS: Final = (
     Endpoint(
         name="submit_extract_pattern_task",
         model="studio.extract_pattern",
-        fields=(Field(name="aspect_ratio", kind="text", default="1:1"),),
+        fields=(Field(name="aspect_ratio", kind="text", default="1:1", form="[1-9][0-9]?:[1-9][0-9]?"),),
     ),
     Endpoint(name="submit_remove_diamonds_task", model="studio.remove_diamonds"),
     Endpoint(
@@ -132,7 +133,8 @@ def _text(field: Field, value: str) -> str:
         raise InvalidArgument("缺少参数", field=field.name)
     if len(value) > TEXT_CHARS_MAX:
         raise InvalidArgument("参数过长", field=field.name)
-    if "\x00" in value or (field.choices and value not in field.choices):
+    known = not field.choices or value in field.choices
+    if "\x00" in value or not known or not re.fullmatch(field.form, value, re.ASCII | re.DOTALL):
         raise InvalidArgument("参数取值错误", field=field.name)
     return value
 
@@ -159,7 +161,47 @@ def _int(field: Field, value: str) -> int:
 
 def _out_of_range(field: Field) -> InvalidArgument:
     """The document has a sentence for the expand parameters; the others have one of the same kind."""
-    sentence = f"{field.name}必须在{_plain(field.minimum)}-{_plain(field.maximum)}之间"
+    sentence = f"{field.name}必须在{field.minimum}-{field.maximum}之间"
+    return InvalidArgument(f"{EXPAND_WRONG if field in EXPAND else ''}{sentence}", field=field.name)
+
+
+_READERS[field.kind](field, value.strip())
+
+
+def _text(field: Field, value: str) -> str:
+    if field.required and not value:
+        raise InvalidArgument("缺少参数", field=field.name)
+    if len(value) > TEXT_CHARS_MAX:
+        raise InvalidArgument("参数过长", field=field.name)
+    known = not field.choices or value in field.choices
+    if "\x00" in value or not known or not re.fullmatch(field.form, value, re.ASCII | re.DOTALL):
+        raise InvalidArgument("参数取值错误", field=field.name)
+    return value
+
+
+def _bool(field: Field, value: str) -> bool:
+    if value not in TRUE | FALSE:
+        raise InvalidArgument("参数类型错误", field=field.name)
+    return value in TRUE
+
+
+def _float(field: Field, value: str) -> float:
+    number = float(value) if NUMBER.fullmatch(value) else math.nan
+    if not field.minimum <= number <= field.maximum:
+        raise _out_of_range(field)
+    return number
+
+
+def _int(field: Field, value: str) -> int:
+    number = _float(field, value)
+    if not number.is_integer():
+        raise InvalidArgument("参数必须是整数", field=field.name)
+    return int(number)
+
+
+def _out_of_range(field: Field) -> InvalidArgument:
+    """The document has a sentence for the expand parameters; the others have one of the same kind."""
+    sentence = f"{field.name}必须在{field.minimum}-{field.maximum}之间"
     return InvalidArgument(f"{EXPAND_WRONG if field in EXPAND else ''}{sentence}", field=field.name)
 
 
