@@ -165,49 +165,4 @@ def _out_of_range(field: Field) -> InvalidArgument:
     return InvalidArgument(f"{EXPAND_WRONG if field in EXPAND else ''}{sentence}", field=field.name)
 
 
-_READERS[field.kind](field, value.strip())
-
-
-def _text(field: Field, value: str) -> str:
-    if field.required and not value:
-        raise InvalidArgument("缺少参数", field=field.name)
-    if len(value) > TEXT_CHARS_MAX:
-        raise InvalidArgument("参数过长", field=field.name)
-    known = not field.choices or value in field.choices
-    if "\x00" in value or not known or not re.fullmatch(field.form, value, re.ASCII | re.DOTALL):
-        raise InvalidArgument("参数取值错误", field=field.name)
-    return value
-
-
-def _bool(field: Field, value: str) -> bool:
-    if value not in TRUE | FALSE:
-        raise InvalidArgument("参数类型错误", field=field.name)
-    return value in TRUE
-
-
-def _float(field: Field, value: str) -> float:
-    number = float(value) if NUMBER.fullmatch(value) else math.nan
-    if not field.minimum <= number <= field.maximum:
-        raise _out_of_range(field)
-    return number
-
-
-def _int(field: Field, value: str) -> int:
-    number = _float(field, value)
-    if not number.is_integer():
-        raise InvalidArgument("参数必须是整数", field=field.name)
-    return int(number)
-
-
-def _out_of_range(field: Field) -> InvalidArgument:
-    """The document has a sentence for the expand parameters; the others have one of the same kind."""
-    sentence = f"{field.name}必须在{field.minimum}-{field.maximum}之间"
-    return InvalidArgument(f"{EXPAND_WRONG if field in EXPAND else ''}{sentence}", field=field.name)
-
-
-def _plain(number: float) -> str:
-    """0.0 and 0.3 as the document writes them, whole limits from 1 on without a point."""
-    return str(float(number)) if number < 1 else f"{number:g}"
-
-
 _READERS: Final[Mapping[str, Any]] = {"text": _text, "bool": _bool, "float": _float, "int": _int}
