@@ -147,5 +147,6 @@ def _adopt_standard_library(shared: list[Processor], renderer: Processor, level:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(_LEVELS[level], logging.INFO))
-    for noisy in ("httpx", "httpcore", "asyncio", "uvicorn.access"):  # One line a request, without our ids.
+    # A line a request without our ids, or a line a step that our own events already tell.
+    for noisy in ("httpx", "httpcore", "asyncio", "uvicorn", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

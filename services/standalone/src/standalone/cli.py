@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 
 from kit.errors import AppError
+from kit.lifecycle import StartFailed
 from standalone.place import ROOT, Place, PlaceInUse
 
 T = TypeVar("T")
@@ -72,6 +73,8 @@ def up(  # noqa: PLR0917 - each is an option of the command
         )
     except (PlaceInUse, ValueError) as error:
         _fail(str(error))
+    except StartFailed as error:
+        _fail(f"{error}: {error.__cause__}")
 
 
 @app.command()
