@@ -46,7 +46,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 def wait_in_work(tx: Tx, event: threading.Event) -> None:
     """Wait inside a transaction, letting the event loop go on whichever thread the work runs on."""
-    for _ in range(2000):
+    for _ in range(12_000):
         if event.is_set():
             return
         if tx.dialect == "postgresql":
@@ -57,7 +57,7 @@ def wait_in_work(tx: Tx, event: threading.Event) -> None:
 
 
 async def wait_for(event: threading.Event) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not event.is_set():
             await asyncio.sleep(0.005)
 

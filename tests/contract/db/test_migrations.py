@@ -117,7 +117,8 @@ async def test_nothing_changes_when_migrating_again(database_url: str, package: 
         started = time.perf_counter()
         migrate(database_url, package)
         best_s = min(best_s, time.perf_counter() - started)
-    assert best_s < 0.05  # Six services start one after another in the embedded default.
+    # Six services start one after another in the embedded default; over a network a connection costs more.
+    assert best_s < (0.05 if database_url.startswith("sqlite") else 0.5)
 
 
 async def test_nothing_is_applied_when_a_revision_fails_halfway(database_url: str, package: str) -> None:

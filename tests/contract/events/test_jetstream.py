@@ -19,7 +19,7 @@ from testkit.servers import NatsServer
 pytestmark = pytest.mark.servers
 
 SUBJECT = "atelier.jobs.v1.job_succeeded"
-WAIT_S = 20.0
+WAIT_S = 60.0  # A machine that runs everything at once is slow; nothing waits this long otherwise.
 
 HANGING_CONSUMER = """
 import asyncio, sys
@@ -47,7 +47,10 @@ def event(name: str, *, key: str = "") -> Event:
 class Listener:
     """A bus with one consumer that notes what it gets."""
 
-    def __init__(self, url: str, then: Callable[[Event], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, url: str, then: Callable[[Event], Awaitable[None]] | None = None, *, server_is_up: bool = True
+    ) -> None:
+        self.server_is_up = server_is_up
         self.bus = JetStreamBus(url, retry=Retry(tries_max=3, first_s=0.02), ack_wait_s=1.0)
         self.ids: list[str] = []
         self._then = then
@@ -74,6 +77,8 @@ class Listener:
 
     async def __aenter__(self) -> "Listener":
         await self.bus.start()
+        if self.server_is_up:
+            await until(self.is_ready)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -262,7 +267,7 @@ async def test_readiness_is_lost_a_moment_after_the_server_and_comes_back_with_i
 async def test_starting_before_the_server_returns_and_connects_later() -> None:
     async with NatsServer() as server:
         await server.stop()
-        async with Listener(server.url) as listener:
+        async with Listener(server.url, server_is_up=False) as listener:
             assert not listener.is_ready()
             with pytest.raises(DependencyUnavailable):
                 await listener.bus.publish(event("one"))

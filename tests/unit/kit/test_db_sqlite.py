@@ -86,7 +86,7 @@ class Gate:
         assert self._open.wait(30)
 
     async def entered(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not self._entered.is_set():
                 await asyncio.sleep(0.002)
 
