@@ -1,0 +1,94 @@
+"""Every task of the studio contract from the document's own calls to its results, as a partner's program sees them."""
+
+import asyncio
+import io
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from testkit.deployments import Deployment
+from testkit.openclient import OpenClient
+from testkit.photos import encoded, photo
+from testkit.studioclient import StudioClient, new_studio_client
+
+PROGRAM: Final = Path(__file__).parent / "clients" / "studio.py"
+PROGRAM_TIMEOUT_S: Final = 240.0
+SIZE: Final = (96, 72)
+
+Run = Callable[..., Awaitable[tuple[dict[str, Any], dict[str, Any]]]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def studio(house: Deployment, partner: OpenClient) -> StudioClient:
+    return await new_studio_client(house.operator(), partner, count=5, fen=199)
+
+
+@pytest.fixture
+def run(house: Deployment, studio: StudioClient, tmp_path: Path) -> Run:
+    """Runs the partner's program for one endpoint; returns the submit's answer and the last status."""
+
+    async def program(endpoint: str, picture: bytes, *changes: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        path = tmp_path / "picture.png"
+        path.write_bytes(picture)
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(PROGRAM),
+            *(house.url, studio.user_key, str(path), endpoint, *changes),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "NO_PROXY": "*"},
+        )
+        try:
+            async with asyncio.timeout(PROGRAM_TIMEOUT_S):
+                printed, complaints = await child.communicate()
+        finally:
+            if child.returncode is None:
+                child.kill()
+        assert child.returncode == 0, complaints.decode()
+        submitted, last = (json.loads(line) for line in printed.decode().splitlines())
+        _assert_is_as_the_document_says(submitted, last)
+        return submitted, last
+
+    return program
+
+
+def _assert_is_as_the_document_says(submitted: dict[str, Any], last: dict[str, Any]) -> None:
+    assert set(submitted) == {"err_code", "task_id", "remaining_count", "remaining_money"}
+    assert (submitted["err_code"], submitted["remaining_count"], submitted["remaining_money"]) == (0, 4, 1)
+    assert isinstance(submitted["task_id"], str)
+    assert last["status"] == "Completed", last
+    assert (last["err_code"], last["remaining_count"], last["remaining_money"]) == (0, 4, 1)
+    for url in ("images_url", "vector_url", "grid_url"):
+        assert isinstance(last[url], str)
+    if "images_urls" in last:
+        assert last["images_urls"][0] == last["images_url"]
+
+
+async def _picture(studio: StudioClient, url: str) -> Image.Image:
+    answer = await studio.open(url)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    picture = Image.open(io.BytesIO(answer.content))
+    picture.load()
+    return picture
+
+
+async def test_redraw_with_the_documents_values(run: Run, studio: StudioClient) -> None:
+    _, done = await run("submit_task", encoded(photo(SIZE), "PNG"))
+
+    assert (await _picture(studio, done["images_url"])).size == SIZE
+    assert (done["vector_url"], done["grid_url"]) == ("", "")
+    assert set(done).isdisjoint({"images_urls", "images_url_1m", "generated_prompt"})
+
+
+async def test_redraw_enlarges(run: Run, studio: StudioClient) -> None:
+    _, done = await run("submit_task", encoded(photo(SIZE), "PNG"), "upscale=2.5")
+
+    assert (await _picture(studio, done["images_url"])).size == (240, 180)
