@@ -220,9 +220,9 @@ class World:
     async def kinds(self, job_id: str) -> list[str]:
         return [event.kind for event in await self.events(job_id)]
 
-    def watch(self, *, client: str = CLIENT, after: int = 0, job_id: str = "") -> Any:
+    def watch(self, *, client: str = CLIENT, after: int = 0, job_id: str = "", **wanted: bool) -> Any:
         with identity.acting_as(client):
-            request = job_service_pb2.WatchJobsRequest(after_position=after, job_id=job_id)
+            request = job_service_pb2.WatchJobsRequest(after_position=after, job_id=job_id, **wanted)
             return self.jobs.WatchJobs(request, timeout=TIMEOUT_S)
 
     # For a worker.

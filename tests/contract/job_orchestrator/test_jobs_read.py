@@ -193,6 +193,26 @@ async def test_a_watcher_that_comes_back_gets_what_it_missed(world: Any) -> None
     assert changes[1].job.failure.reason == 107
 
 
+async def test_a_watcher_is_told_where_it_begins_and_misses_nothing_after_that(world: Any) -> None:
+    await world.accept()
+    stream = aiter(world.watch(tell_begin=True))
+    begin = await anext(stream)
+    assert (begin.event.position, begin.event.job_id, begin.event.sequence) == (1, "", 0)
+    job = await world.accept()
+    change = await anext(stream)
+    assert (change.event.position, change.job.id) == (2, job.id)
+    resumed = await collect(world.watch(after=1, tell_begin=True), 2)
+    assert [change.event.position for change in resumed] == [1, 2]
+
+
+async def test_a_watcher_may_begin_at_the_very_first_event(world: Any) -> None:
+    (begin,) = await collect(world.watch(from_first=True, tell_begin=True), 1)
+    assert begin.event.position == 0
+    jobs = [await world.accept(), await world.accept()]
+    changes = await collect(world.watch(from_first=True), 2)
+    assert [change.event.job_id for change in changes] == [job.id for job in jobs]
+
+
 async def test_a_watcher_of_one_job_hears_of_that_job_alone_from_its_beginning(world: Any) -> None:
     first, second = await world.accept(), await world.accept()
     watching = asyncio.create_task(collect(world.watch(job_id=second.id), 2))

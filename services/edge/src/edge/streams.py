@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 
@@ -13,7 +13,7 @@ class Streams:
         self._calls: set[Any] = set()
         self._closed = False
 
-    async def each(self, call: Any) -> AsyncIterator[Any]:
+    async def each(self, call: Any) -> AsyncGenerator[Any, None]:
         """Every response of a streaming call until it ends, or until the streams are closed. Raises AppError."""
         if self._closed:
             return

@@ -112,7 +112,12 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
 
     async def WatchJobs(self, request: pb2.WatchJobsRequest, context: Context) -> AsyncIterator[pb2.WatchJobsResponse]:
         client = await self._client(context)
-        wanted = jobs_pb2.WatchJobsRequest(after_position=request.after_position, job_id=request.job_id)
+        wanted = jobs_pb2.WatchJobsRequest(
+            after_position=request.after_position,
+            job_id=request.job_id,
+            tell_begin=request.tell_begin,
+            from_first=request.from_first,
+        )
         with identity.acting_as(client.id):
             changes = self._jobs.WatchJobs(wanted, timeout=WATCH_TIMEOUT_S)
             async for change in changes:

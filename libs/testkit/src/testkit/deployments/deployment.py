@@ -84,6 +84,11 @@ class Deployment(ABC):
     def internal_secret(self) -> SecretStr:
         """What signs the calls between services. Only after the first start."""
 
+    @property
+    @abstractmethod
+    def jwt_secret(self) -> SecretStr:
+        """What signs the points contract's tokens. Only after the first start."""
+
     def channel(self, service: str, *, identity: str = "e2e") -> Channel:
         """A channel to one service, signed as `identity`. It is closed with the deployment."""
         signer = IdentitySigner(identity, self.internal_secret)

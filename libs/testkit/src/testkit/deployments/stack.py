@@ -100,7 +100,6 @@ class StackDeployment(Deployment):
 
     @property
     def jwt_secret(self) -> SecretStr:
-        """Signs the points contract's tokens."""
         return SecretStr(self._secrets["jwt"])
 
     async def census(self) -> dict[str, int]:

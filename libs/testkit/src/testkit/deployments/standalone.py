@@ -52,7 +52,15 @@ class StandaloneDeployment(Deployment):
 
     @property
     def internal_secret(self) -> SecretStr:
-        return SecretStr(json.loads((self.data / "secrets.json").read_text())["internal"])
+        return SecretStr(self._secret("internal"))
+
+    @property
+    def jwt_secret(self) -> SecretStr:
+        return SecretStr(self._secret("jwt"))
+
+    def _secret(self, name: str) -> str:
+        stored: dict[str, str] = json.loads((self.data / "secrets.json").read_text())
+        return stored[name]
 
     async def census(self) -> dict[str, int]:
         return await asyncio.to_thread(self._census)

@@ -81,8 +81,13 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
 
     async def WatchJobs(self, request: pb2.WatchJobsRequest, context: Any) -> AsyncIterator[pb2.WatchJobsResponse]:
         """Stream changes as they happen."""
-        job_id = known_text(request.job_id)
-        events = self._watch(_client(), after_position=request.after_position, job_id=job_id)
+        client_id, job_id = _client(), known_text(request.job_id)
+        position = await self._watch.begin(
+            client_id, after_position=request.after_position, job_id=job_id, from_first=request.from_first
+        )
+        if request.tell_begin:
+            yield pb2.WatchJobsResponse(event=pb2.JobEvent(position=position))
+        events = self._watch.follow(client_id, position=position, job_id=job_id)
         async with aclosing(events):  # type: ignore[type-var]  # It is an async generator.
             async for event in events:
                 yield pb2.WatchJobsResponse(event=to_event_proto(event), job=to_job_proto(event.job))

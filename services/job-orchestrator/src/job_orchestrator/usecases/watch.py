@@ -23,14 +23,19 @@ class WatchJobs:
         self._wakeups = wakeups
         self._recheck_s = recheck_s
 
-    async def __call__(self, client_id: str, *, after_position: int, job_id: str) -> AsyncIterator[JobEvent]:
-        """Yield every event behind `after_position`, each once and in order, until the caller leaves or the
-        service stops. 0 means all events of the job, or without a job those from now on.
+    async def begin(self, client_id: str, *, after_position: int, job_id: str, from_first: bool = False) -> int:
+        """Return the position behind which to follow: `after_position`, where 0 means all events of the job, or
+        without a job those from now on, unless `from_first`.
 
         Raises JobNotFound for a job that is not the client's.
         """
+        if from_first and not job_id:
+            return after_position
+        return await self._db.read(partial(self._begin, client_id, after_position, job_id))
+
+    async def follow(self, client_id: str, *, position: int, job_id: str) -> AsyncIterator[JobEvent]:
+        """Yield every event behind a position, each once and in order, until the caller leaves or the service stops."""
         with self._wakeups.at_client(client_id) as waiter:
-            position = await self._db.read(partial(self._begin, client_id, after_position, job_id))
             while not self._wakeups.closed:
                 waiter.clear()
                 work = partial(
