@@ -11,6 +11,7 @@ from imageops.generation import PROMPT_CHARACTERS_MAX, SIDE_PX_MAX, SIDE_PX_MIN,
 from imageops.operation import FORMAT, WORKED, Operation, Output
 from imageops.parameters import Parameter, Value
 from imageops.progress import OnProgress, between
+from imageops.repairs import REPAIRS
 from imageops.upscaling import RESOLUTIONS, SCALE_MAX, Resolution, upscale
 
 __all__ = ["OPERATIONS", "Operation", "Output"]
@@ -107,6 +108,7 @@ _ALL = (
         ),
         work=_upscale,
     ),
+    *REPAIRS,
 )
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType({each.capability: each for each in _ALL})

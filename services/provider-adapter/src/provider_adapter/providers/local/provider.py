@@ -25,7 +25,14 @@ NAME: Final = "local"
 
 #: The operations of `imageops.OPERATIONS`, which only the engine's processes import: it brings numerical libraries
 #: that would cost the service a second at start and memory for ever. A test keeps the two equal.
-CAPABILITIES: Final = frozenset({"image.generate", "image.upscale"})
+CAPABILITIES: Final = frozenset(
+    {
+        "image.generate",
+        "image.remove_fabric",
+        "image.remove_watermark",
+        "image.upscale",
+    }
+)
 
 #: Roles of results proper; everything else is a by-product. And how the engine marks a text among its files
 #: (`imageops.operation.NOTE_MIME_TYPE`).

@@ -1,0 +1,49 @@
+"""The operations that repair a picture, as they are run by name.
+
+Each brings OpenCV, so its module is imported by the first job that needs it.
+"""
+
+from collections.abc import Iterator
+
+from PIL import Image
+
+from imageops.operation import FORMAT, WORKED, Operation, Output
+from imageops.parameters import Value
+from imageops.progress import OnProgress, between
+
+_Made = Iterator[Image.Image | Output]
+
+
+def _remove_fabric(images: list[Image.Image], _values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:
+    from imageops.fabric import remove_fabric
+
+    yield remove_fabric(images[0], on_progress=between(0.0, WORKED, on_progress))
+
+
+def _remove_watermark(
+    images: list[Image.Image], _values: dict[str, Value], seed: int, on_progress: OnProgress
+) -> _Made:
+    from imageops.watermark import remove_watermark
+
+    mask = images[1] if len(images) > 1 else None
+    yield remove_watermark(images[0], mask, seed, on_progress=between(0.0, WORKED, on_progress))
+
+
+REPAIRS = (
+    Operation(
+        capability="image.remove_fabric",
+        summary="Take the weave of the cloth out of a photographed print.",
+        inputs_min=1,
+        inputs_max=1,
+        parameters=(FORMAT,),
+        work=_remove_fabric,
+    ),
+    Operation(
+        capability="image.remove_watermark",
+        summary="Take off a half-transparent mark; a second picture may show in white where it is.",
+        inputs_min=1,
+        inputs_max=2,
+        parameters=(FORMAT,),
+        work=_remove_watermark,
+    ),
+)
