@@ -216,9 +216,6 @@ async def test_what_no_task_is_called_is_asked_for_as_nobodys(front: Any, name: 
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/ai/draw/submit"),
-        ("PUT", "/ai/draw/query"),
-        ("OPTIONS", "/ai/draw/submit"),
         ("POST", "/ai/draw/"),
         ("POST", "/ai/draw/video"),
         ("GET", "/ai/draw/a/b"),
@@ -227,6 +224,13 @@ async def test_what_no_task_is_called_is_asked_for_as_nobodys(front: Any, name: 
 async def test_every_other_path_is_code_404(front: Any, method: str, path: str) -> None:
     answer = await front.http.request(method, path)
     assert body_of(answer) == {"code": 404, "msg": "接口地址不正确", "charge": False}
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "submit"), ("PUT", "query"), ("OPTIONS", "submit")])
+async def test_wrong_method_is_405_with_code_404(front: Any, method: str, path: str) -> None:
+    answer = await front.http.request(method, f"/ai/draw/{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert {**answer.json(), "taskNo": ""} == {"code": 404, "msg": "接口地址不正确", "charge": False, "taskNo": ""}
 
 
 async def test_body_that_is_no_form_or_too_large_is_refused(front: Any) -> None:

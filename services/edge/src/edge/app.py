@@ -11,17 +11,20 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge import links
 from edge.answers import open_error, points_error, points_refusal, signed_error, studio_error
 from edge.backend import Backend
 from edge.config import UPLOAD_BODY_BYTES_MAX, EdgeSettings
 from edge.links import Links
 from edge.open.routes import PREFIX as OPEN_PREFIX
 from edge.open.routes import OpenContract
+from edge.openapi import document
 from edge.points import PointsContract
 from edge.replies import json_reply
+from edge.routing import one_a_path
 from edge.signed import SignedContract
 from edge.studio import StudioContract
 from kit.errors import AppError, BodyTooLarge, ErrorReason, NotFound
@@ -32,12 +35,24 @@ log = get_logger(__name__)
 
 REQUEST_ID_HEADER: Final = "x-request-id"
 SIGNED_PREFIX: Final = "/ai/draw/"
+LINKS: Final = (f"{links.PREFIX}/", "/api/images/")  # Pictures for whoever has the link; refusals are plain text.
+WRONG_METHOD: Final = "请求方法不支持"
 
 
 def build_app(settings: EdgeSettings, backend: Backend) -> ASGIApp:
     """Return the whole HTTP surface. Raises ZoneInfoNotFoundError for a time zone that does not exist."""
+    app = _Application(
+        routes=one_a_path(routes(settings, backend)),
+        exception_handlers={HTTPException: _http_exception, BodyTooLarge: _body_too_large},
+    )
+    app.router.redirect_slashes = False
+    return Shell(app)
+
+
+def routes(settings: EdgeSettings, backend: Backend) -> list[BaseRoute]:
+    """Every endpoint of every contract, and health. Raises ZoneInfoNotFoundError."""
     timezone = ZoneInfo(settings.timezone)
-    links = Links(backend, public_url=settings.public_url)
+    public_links = Links(backend, public_url=settings.public_url)
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok")
@@ -46,20 +61,19 @@ def build_app(settings: EdgeSettings, backend: Backend) -> ASGIApp:
         ready = await backend.ready()
         return PlainTextResponse("ready" if ready else "not ready", status_code=200 if ready else 503)
 
-    app = _Application(
-        routes=[
-            Route("/healthz", healthz, methods=["GET"]),
-            Route("/readyz", readyz, methods=["GET"]),
-            *links.routes(),
-            *OpenContract(backend, public_url=settings.public_url).routes(),
-            *PointsContract(backend, links, timezone=timezone).routes(),
-            *SignedContract(backend, links, timezone=timezone).routes(),
-            *StudioContract(backend, links).routes(),
-        ],
-        exception_handlers={HTTPException: _http_exception, BodyTooLarge: _body_too_large},
-    )
-    app.router.redirect_slashes = False
-    return Shell(app)
+    async def openapi(request: Request) -> Response:
+        return json_reply(document(public_links.base(request)))
+
+    return [
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+        Route("/openapi.json", openapi, methods=["GET"]),
+        *public_links.routes(),
+        *OpenContract(backend, public_url=settings.public_url).routes(),
+        *PointsContract(backend, public_links, timezone=timezone).routes(),
+        *SignedContract(backend, public_links, timezone=timezone).routes(),
+        *StudioContract(backend, public_links).routes(),
+    ]
 
 
 class _Application(Starlette):
@@ -73,13 +87,26 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     """What the router refuses itself: unknown paths and methods, in the words of the path's contract."""
     assert isinstance(error, HTTPException)
     path = request.url.path
-    if path.startswith(SIGNED_PREFIX) or (error.status_code == 404 and path.startswith(("/user/", f"{OPEN_PREFIX}/"))):
+    if error.status_code == 405:
+        answer = _wrong_method(path)
+        answer.status_code = 405
+        answer.headers.update(error.headers or {})
+        return answer
+    if error.status_code == 404 and path.startswith((SIGNED_PREFIX, "/user/", f"{OPEN_PREFIX}/")):
         return _refusal(path, NotFound())
-    if error.status_code == 405 and path.startswith("/user/"):
-        return points_refusal(405, "请求方法不支持", headers=error.headers)
-    words = {404: "Not found.", 405: "Method not allowed."}
-    message = words.get(error.status_code, "The request cannot be processed.")
+    message = "Not found." if error.status_code == 404 else "The request cannot be processed."
     return json_reply({"error": message}, status=error.status_code, headers=error.headers)
+
+
+def _wrong_method(path: str) -> Response:
+    """The body of a 405."""
+    if path.startswith(SIGNED_PREFIX):
+        return signed_error(NotFound())  # The document has no nearer code.
+    if path.startswith("/user/"):
+        return points_refusal(405, WRONG_METHOD)
+    if _is_studio(path):
+        return json_reply({"err_code": 1, "err_msg": WRONG_METHOD})
+    return json_reply({"error": "Method not allowed."})
 
 
 async def _body_too_large(request: Request, error: Exception) -> Response:
@@ -93,9 +120,16 @@ def _refusal(path: str, error: AppError) -> Response:
         return points_error(error)
     if path.startswith(SIGNED_PREFIX):
         return signed_error(error)
-    if path.startswith("/api/") and not path.startswith(f"{OPEN_PREFIX}/"):
+    if _is_studio(path):
         return studio_error(error, submitting=path.startswith("/api/submit_"))
+    if path.startswith(LINKS):
+        return links.refusal(error)
     return open_error(error)
+
+
+def _is_studio(path: str) -> bool:
+    """Whether the studio contract's words are expected there."""
+    return path.startswith("/api/") and not path.startswith((f"{OPEN_PREFIX}/", *LINKS))
 
 
 class Shell:

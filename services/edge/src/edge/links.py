@@ -102,5 +102,10 @@ class Links:
             opened = await self._backend.assets.OpenLink(wanted, timeout=CALL_TIMEOUT_S)
             return await files.download(self._backend, request, opened.asset, opened.ticket, inline=True)
         except AppError as error:
-            status = http_status(error.reason)
-            return PlainTextResponse("Not found." if status < 500 else "Unavailable.", 404 if status < 500 else status)
+            return refusal(error)
+
+
+def refusal(error: AppError) -> Response:
+    """The answer to a link that leads nowhere, the same whatever is wrong with it, or cannot be followed now."""
+    status = http_status(error.reason)
+    return PlainTextResponse("Not found." if status < 500 else "Unavailable.", 404 if status < 500 else status)

@@ -22,7 +22,7 @@ from edge.backend import SUBMIT_TIMEOUT_S, Backend, Metadata, caller
 from edge.body import read_bytes
 from edge.jobs import find_job
 from edge.links import Links
-from kit.errors import AppError, CredentialInvalid, CredentialMissing, ErrorReason, InvalidArgument, NotFound
+from kit.errors import AppError, CredentialInvalid, CredentialMissing, ErrorReason, InvalidArgument
 
 CONTRACT: Final = "signed"
 MODEL: Final = "draw"
@@ -83,11 +83,10 @@ class SignedContract:
         self._timezone = timezone
 
     def routes(self) -> list[Route]:
-        """Both endpoints; every other path below `/ai/draw/` is code 404."""
+        """Both endpoints; the application answers code 404 for every other path below `/ai/draw/`."""
         return [
             Route("/ai/draw/submit", _answering(self.submit), methods=["POST"]),
             Route("/ai/draw/query", _answering(self.query), methods=["POST"]),
-            Route("/ai/draw/{rest:path}", _answering(self.missing), methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ]
 
     async def submit(self, request: Request) -> Response:
@@ -126,9 +125,6 @@ class SignedContract:
                 "status": int(job.state == job_pb2.JOB_STATE_SUCCEEDED),
             },
         )
-
-    async def missing(self, request: Request) -> Response:
-        raise NotFound
 
 
 def translate_submit(form: Mapping[str, str]) -> pb2.SubmitJobRequest:
