@@ -205,8 +205,7 @@ class EmbeddedHouse(House):
         return {name for name in await self.deployment.stored_files() if name.startswith(".")}
 
     async def grow_older(self) -> None:
-        """Let a day pass for whatever lies about: only then may sweepers take it. Call it while nothing runs."""
-        assert not self.pids
+        """Let a day pass for whatever lies about: only then may sweepers take it. Call it when all is quiet."""
         old = time.time() - A_DAY_S
         root = self.embedded.data / "assets"
         for name in await self.deployment.stored_files():

@@ -22,7 +22,7 @@ from testkit.openclient import TERMINAL, OpenClient
 UNFINISHED_MAX: Final = 12  # Of one partner: the house is never idle, and soon quiet once nobody asks any more.
 HANDS: Final = 3  # Requests at once of one partner.
 PAUSE_S: Final = 0.02  # Between two requests of one hand.
-AWAY_PAUSE_S: Final = 0.05  # Until the next try while nobody answers.
+AWAY_PAUSE_S: Final = 0.1  # Until the next try while nobody answers.
 ANSWER_TIMEOUT_S: Final = 90.0  # For a retry that has to bridge a restart.
 SIDES: Final = (64, 72, 96)
 

@@ -54,8 +54,6 @@ async def test_nothing_is_lost_or_doubled_when_killed_at_random_moments(
             quiet_s = await settle(house)
         counts = await audit(house, load)
         await sweep_leftovers(house)
-        again = await audit(house, load)
-    assert again["orphaned files"] == again["undecided outputs"] == 0
     assert counts["succeeded"] >= KILLS, "the load was no load"
     for name, value in {"seed": seed, "kills": house.kills, **counts}.items():
         record_property(name, value)
