@@ -18,7 +18,7 @@ BLOCK: Final = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SCRIPT_TIMEOUT_S: Final = 240.0
 #: The answers a page's commands get, where the HTTP status alone says nothing: 404 is what its last command shows.
 CODES: Final = {"points": {'"code":200'}, "signed": {'"code":200', '"code":404'}, "studio": {'"err_code":0'}}
-#: What a command gets whose model the catalogue has switched off: the command is right, the deployment does not offer it.
+#: What a command gets whose model the catalogue has switched off: it is right, and the deployment does not offer it.
 SWITCHED_OFF: Final = '{"err_code":1,"err_msg":"任务提交失败:接口停用"}'
 ON_STANDALONE = pytest.mark.parametrize(
     "deployment", [pytest.param("standalone", marks=pytest.mark.xdist_group("e2e-standalone"))], indirect=True
