@@ -17,7 +17,7 @@ from edge.answers import open_error
 from edge.backend import CALL_TIMEOUT_S, FETCH_TIMEOUT_S, SUBMIT_TIMEOUT_S, Backend, Metadata, caller
 from edge.body import Fields, read_json_object
 from edge.open import requests, views
-from edge.open.openapi import document
+from edge.openapi import open_document
 from edge.replies import json_reply
 from kit.errors import AppError, InvalidArgument, NotFound
 
@@ -57,7 +57,7 @@ class OpenContract:
         return [Route(PREFIX + path, _answering(endpoint), methods=[method]) for method, path, endpoint in table]
 
     async def openapi(self, request: Request) -> Response:
-        return json_reply(document(self._url(request)))
+        return json_reply(open_document(self._url(request)))
 
     async def capabilities(self, request: Request) -> Response:
         answer = await self._backend.gateway.ListModels(
