@@ -17,11 +17,13 @@ from testkit.deployments import Deployment
 from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
 from testkit.studioclient import StudioClient, new_studio_client
+from testkit.studiopictures import difference, watermarked, woven
 
 PROGRAM: Final = Path(__file__).parent / "clients" / "studio.py"
 PROGRAM_TIMEOUT_S: Final = 240.0
 SIZE: Final = (96, 72)
 
+Pair = Callable[[], tuple[Image.Image, Image.Image]]  #: The picture as it is sent, and as it was before.
 Run = Callable[..., Awaitable[tuple[dict[str, Any], dict[str, Any]]]]
 
 
@@ -92,3 +94,17 @@ async def test_redraw_enlarges(run: Run, studio: StudioClient) -> None:
     _, done = await run("submit_task", encoded(photo(SIZE), "PNG"), "upscale=2.5")
 
     assert (await _picture(studio, done["images_url"])).size == (240, 180)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "pair"),
+    [("submit_remove_fabric_task", woven), ("submit_remove_watermark_task", watermarked)],
+)
+async def test_what_lies_over_a_picture_is_taken_off(run: Run, studio: StudioClient, endpoint: str, pair: Pair) -> None:
+    damaged, clean = pair()
+
+    _, done = await run(endpoint, encoded(damaged, "PNG"))
+
+    result = await _picture(studio, done["images_url"])
+    assert result.size == clean.size
+    assert difference(result, clean) < 0.4 * difference(damaged, clean)

@@ -1,0 +1,52 @@
+"""Pictures that the studio contract's tasks have something to do with: small, made from numbers, always the same."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from testkit.photos import photo
+
+_WEAVE_PX: Final = 6.0
+_WEAVE: Final = 0.22
+_INK: Final = 0.35  # Opacity of the watermark.
+
+_Floats = npt.NDArray[np.float32]
+
+
+def woven(size: tuple[int, int] = (256, 256)) -> tuple[Image.Image, Image.Image]:
+    """A picture printed on plain-woven cloth, and the picture without the cloth."""
+    clean = photo(size, seed=5)
+    y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
+    u, v = (x * 0.995 + y * 0.1) / _WEAVE_PX, (y * 0.995 - x * 0.1) / _WEAVE_PX
+    over = (np.floor(u) + np.floor(v)) % 2 == 0
+    across_u, across_v = np.cos(np.pi * (u % 1 - 0.5)), np.cos(np.pi * (v % 1 - 0.5))
+    height = np.where(over, across_u * (0.6 + 0.4 * across_v), across_v * (0.6 + 0.4 * across_u) * 0.85)
+    return _picture(np.asarray(clean) * (1 + 2 * _WEAVE * (height - height.mean()))[..., None]), clean
+
+
+def watermarked(size: tuple[int, int] = (480, 360)) -> tuple[Image.Image, Image.Image]:
+    """A picture under white half-transparent writing, and the picture without it."""
+    clean = photo(size, seed=6)
+    layer = Image.new("L", (size[0] * 2, size[1] * 2), 0)
+    draw = ImageDraw.Draw(layer)
+    font = ImageFont.load_default(size[1] // 16)
+    for row in range(-1, 5):
+        for column in range(-1, 4):
+            x, y = int(size[0] * (0.33 * column - 0.16 * (row % 2))), int(size[1] * 0.25 * row)
+            draw.text((x + size[0] // 2, y + size[1] // 2), "SAMPLE", fill=255, font=font)
+    left, top = size[0] // 2, size[1] // 2
+    turned = layer.rotate(25, Image.Resampling.BICUBIC).crop((left, top, left + size[0], top + size[1]))
+    cover = _INK * np.asarray(turned, np.float32)[..., None] / 255
+    return _picture(np.asarray(clean) * (1 - cover) + 255 * cover), clean
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """Root mean square of the difference in levels of 255."""
+    both = [np.asarray(picture.convert("RGB"), np.float32) for picture in (one, other)]
+    return float(np.sqrt(np.mean((both[0] - both[1]) ** 2)))
+
+
+def _picture(levels: npt.NDArray[np.floating]) -> Image.Image:
+    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
