@@ -71,7 +71,7 @@ class StackDeployment(Deployment):
         self.postgres = PostgresServer(folder=self.folder / "postgres", fast=fast)
         self.servers: Mapping[str, Server] = {one.name: one for one in (self.nats, self.minio, self.postgres)}
         self._http_host, self._http_given = http_host, http_port
-        self._catalog = catalog or _catalog()
+        self._catalog = catalog or _deploy() / "catalog"
         self._ports = {name: ReservedPort() for name in PACKAGES}
         self._url_of_database: dict[str, str] = {}
         for name, package in PACKAGES.items():
@@ -194,6 +194,7 @@ class StackDeployment(Deployment):
                 "VAULT_SECRET": self._secrets["vault"],
                 "JWT_SECRET": self._secrets["jwt"],
                 "CATALOG_DIR": str(self._catalog),
+                "MODERATION_WORDS": str(_deploy() / "moderation" / "words.txt"),
             }
         if service == "asset-store":
             return {
@@ -209,9 +210,9 @@ class StackDeployment(Deployment):
         return f"dns:///{self._ports[service].address}"
 
 
-def _catalog() -> Path:
-    """The checkout's model catalogue. Raises FileNotFoundError."""
+def _deploy() -> Path:
+    """The checkout's `deploy` folder. Raises FileNotFoundError."""
     for folder in Path(__file__).resolve().parents:
         if (folder / "deploy" / "catalog").is_dir():
-            return folder / "deploy" / "catalog"
+            return folder / "deploy"
     raise FileNotFoundError("deploy/catalog: the local stack needs a checkout")
