@@ -60,10 +60,10 @@ protos: setup-dev
 	@BIN="$(BIN)" sh deploy/tools/check_protos.sh
 
 check: lint types imports protos ## what to run before every commit: static checks, unit and contract tests
-	@$(BIN)/pytest -q -n auto --dist loadgroup tests/unit tests/contract -m "not slow and not servers"
+	@sh deploy/tools/run_tests.sh -q -n auto --dist loadgroup tests/unit tests/contract -m "not slow and not servers"
 
 test: lint types imports protos tools ## everything CI runs, with real servers
-	@$(BIN)/pytest -n auto --dist loadgroup
+	@sh deploy/tools/run_tests.sh -q -n auto --dist loadgroup --durations=15
 
 bench: setup-dev ## requests a second, latency and CPU of submit, poll and whole jobs beside a bare FastAPI app
 	@$(BIN)/python -m tests.bench
