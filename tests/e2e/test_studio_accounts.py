@@ -4,26 +4,16 @@ import asyncio
 from typing import Any
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from atelier.gateway.v1 import client_admin_service_pb2 as admin_pb2
 from atelier.gateway.v1 import client_pb2
 from testkit.deployments import Deployment, NewPartner
 from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
-from testkit.studioclient import StudioClient, new_studio_client
+from testkit.studioclient import REDRAW, StudioClient, new_studio_client
 
 TIMEOUT_S = 10.0
 PICTURE = encoded(photo((48, 40)), "PNG")
-REDRAW = {
-    "sdxl_model_dropdown": "通用模型",
-    "style_dropdown": "通用风格",
-    "upscale": "1.0",
-    "s_noise": "1.003",
-    "steps": "30",
-    "high_fidelity": "False",
-    "strong_inpaint": "False",
-}
 ENDPOINTS = [
     "submit_task",
     "submit_vector_task",
@@ -59,27 +49,25 @@ async def test_api_key_is_no_user_key(partner: OpenClient) -> None:
 
 
 async def test_revoked_key_is_no_account(house: Deployment, partner: OpenClient) -> None:
-    studio = await new_studio_client(house.operator(), partner, count=5)
+    clients = house.operator().clients
+    added = await clients.AddCredential(
+        admin_pb2.AddCredentialRequest(client_id=partner.client_id, kind=client_pb2.CREDENTIAL_KIND_USER_KEY),
+        timeout=TIMEOUT_S,
+    )
+    studio = StudioClient(partner.http, added.secret)
     assert await studio.status("x") == NO_TASK
 
-    await house.operator().clients.RevokeCredential(
-        admin_pb2.RevokeCredentialRequest(credential_id=studio.credential_id), timeout=TIMEOUT_S
-    )
+    revoked = admin_pb2.RevokeCredentialRequest(credential_id=added.credential.id)
+    await clients.RevokeCredential(revoked, timeout=TIMEOUT_S)
 
     for answer in await _everywhere(studio):
         assert answer == NO_ACCOUNT
 
 
 async def test_expired_key_is_no_account(house: Deployment, partner: OpenClient) -> None:
-    made = await house.operator().clients.AddCredential(
-        admin_pb2.AddCredentialRequest(
-            client_id=partner.client_id,
-            kind=client_pb2.CREDENTIAL_KIND_USER_KEY,
-            expire_time=Timestamp(seconds=1_600_000_000),
-        ),
-        timeout=TIMEOUT_S,
-    )
-    for answer in await _everywhere(StudioClient(partner.http, made.secret)):
+    studio = await new_studio_client(house.operator(), partner, life_s=-1)
+
+    for answer in await _everywhere(studio):
         assert answer == NO_ACCOUNT
 
 

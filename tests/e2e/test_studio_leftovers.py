@@ -10,21 +10,12 @@ import pytest_asyncio
 from atelier.jobs.v1 import job_admin_service_pb2 as jobs_pb2
 from testkit.deployments import Deployment, NewPartner
 from testkit.photos import encoded, photo
-from testkit.studioclient import new_studio_client
+from testkit.studioclient import REDRAW, new_studio_client
 
 MEBIBYTE = 1024 * 1024
 QUIET_S = 1.5  # Longer than any relay waits.
 QUIET_TIMEOUT_S = 10.0
 PICTURE = encoded(photo((48, 40)), "PNG")
-REDRAW = {
-    "sdxl_model_dropdown": "通用模型",
-    "style_dropdown": "通用风格",
-    "upscale": "1.0",
-    "s_noise": "1.003",
-    "steps": "30",
-    "high_fidelity": "False",
-    "strong_inpaint": "False",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +31,7 @@ class Bad:
 
 BAD = [
     Bad(endpoint="submit_task", fields=REDRAW, count=0, says="账户剩余次数不足"),
-    Bad(endpoint="submit_expand_image_task", count=0, says="账户剩余次数不足"),
+    Bad(endpoint="submit_remove_fabric_task", count=0, says="账户剩余次数不足"),
     Bad(endpoint="submit_task", says="任务提交失败:缺少参数:sdxl_model_dropdown"),
     Bad(endpoint="submit_task", fields=REDRAW | {"upscale": "9"}, says="任务提交失败:upscale必须在1-8之间"),
     Bad(endpoint="submit_task", fields=REDRAW | {"s_noise": "1.11"}, says="任务提交失败:s_noise必须在1-1.1之间"),

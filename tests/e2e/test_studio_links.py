@@ -9,18 +9,10 @@ from PIL import Image
 from testkit.deployments import Deployment
 from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
-from testkit.studioclient import StudioClient, new_studio_client
+from testkit.studioclient import REDRAW, StudioClient, new_studio_client
 
 PICTURE = encoded(photo((48, 40)), "PNG")
-REDRAW = {
-    "sdxl_model_dropdown": "通用模型",
-    "style_dropdown": "通用风格",
-    "upscale": "1.5",
-    "s_noise": "1.003",
-    "steps": "30",
-    "high_fidelity": "False",
-    "strong_inpaint": "False",
-}
+ENLARGE = REDRAW | {"upscale": "1.5"}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -35,7 +27,7 @@ def _seen(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:
 
 
 async def test_link_opens_for_anybody_and_stays_the_same(house: Deployment, studio: StudioClient) -> None:
-    task_id = (await studio.submit("submit_task", PICTURE, **REDRAW))["task_id"]
+    task_id = (await studio.submit("submit_task", PICTURE, **ENLARGE))["task_id"]
     done = await studio.finished(task_id)
     again = await studio.finished(task_id)
 
@@ -51,7 +43,7 @@ async def test_link_opens_for_anybody_and_stays_the_same(house: Deployment, stud
 
 
 async def test_every_wrong_link_looks_the_same(studio: StudioClient) -> None:
-    first, second = [(await studio.submit("submit_task", PICTURE, **REDRAW))["task_id"] for _ in range(2)]
+    first, second = [(await studio.submit("submit_task", PICTURE, **ENLARGE))["task_id"] for _ in range(2)]
     right = (await studio.finished(first))["images_url"]
     other = (await studio.finished(second))["images_url"]
     base, token, task_id = right.rsplit("/", 2)
@@ -81,7 +73,7 @@ async def test_every_wrong_link_looks_the_same(studio: StudioClient) -> None:
 
 
 async def test_link_before_the_result_looks_like_a_wrong_one(studio: StudioClient) -> None:
-    task_id = (await studio.submit("submit_task", PICTURE, **REDRAW))["task_id"]
+    task_id = (await studio.submit("submit_task", PICTURE, **ENLARGE))["task_id"]
     done = await studio.finished(task_id)
     large = encoded(photo((900, 700)), "PNG")
     running = (await studio.submit("submit_task", large, **REDRAW | {"upscale": "4"}))["task_id"]
@@ -93,7 +85,7 @@ async def test_link_before_the_result_looks_like_a_wrong_one(studio: StudioClien
 
 
 async def test_deleted_picture_is_gone_from_its_link(studio: StudioClient, partner: OpenClient) -> None:
-    task_id = (await studio.submit("submit_task", PICTURE, **REDRAW))["task_id"]
+    task_id = (await studio.submit("submit_task", PICTURE, **ENLARGE))["task_id"]
     url = (await studio.finished(task_id))["images_url"]
     (asset_id,) = (await partner.job(task_id))["outputAssetIds"]
 

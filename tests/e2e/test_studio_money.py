@@ -5,19 +5,10 @@ from typing import Any
 from testkit.deployments import Deployment, NewPartner
 from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
-from testkit.studioclient import new_studio_client
+from testkit.studioclient import REDRAW, new_studio_client
 from testkit.waiting import until
 
 PICTURE = encoded(photo((48, 40)), "PNG")
-REDRAW = {
-    "sdxl_model_dropdown": "通用模型",
-    "style_dropdown": "通用风格",
-    "upscale": "1.0",
-    "s_noise": "1.003",
-    "steps": "30",
-    "high_fidelity": "False",
-    "strong_inpaint": "False",
-}
 
 
 def _left(answer: dict[str, Any]) -> tuple[int, int]:

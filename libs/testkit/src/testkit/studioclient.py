@@ -12,28 +12,32 @@ from typing import Any, Final
 
 import httpx
 
-from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
-from atelier.common.v1 import money_pb2
-from atelier.gateway.v1 import client_admin_service_pb2 as admin_pb2
-from atelier.gateway.v1 import client_pb2
-from kit.ids import new_id
 from testkit.deployments import Operator
+from testkit.doors import grant, open_door
 from testkit.openclient import OpenClient
 
 CALL_TIMEOUT_S: Final = 60.0
 TASK_TIMEOUT_S: Final = 180.0
 POLL_INTERVAL_S: Final = 0.5  # Statuses change every three seconds at most: the contract's cache.
+#: The fields that a redraw must have, with the document's example values.
+REDRAW: Final = {
+    "sdxl_model_dropdown": "通用模型",
+    "style_dropdown": "通用风格",
+    "upscale": "1.0",
+    "s_noise": "1.003",
+    "steps": "30",
+    "high_fidelity": "False",
+    "strong_inpaint": "False",
+}
 OVER: Final = frozenset({"Completed", "Failed"})
 
 
 class StudioClient:
     """One partner with a user_key, over the HTTP client of another contract's program."""
 
-    def __init__(self, http: httpx.AsyncClient, user_key: str, *, credential_id: str = "") -> None:
-        """`credential_id` is only for whoever wants to revoke the key."""
+    def __init__(self, http: httpx.AsyncClient, user_key: str) -> None:
         self.http = http
         self.user_key = user_key
-        self.credential_id = credential_id
 
     async def post(self, path: str, *, picture: bytes | None = None, **fields: str) -> dict[str, Any]:
         """The body of an answer; the HTTP status is 200 whatever it says. Empty `user_key` sends none."""
@@ -73,23 +77,11 @@ class StudioClient:
 
 
 async def new_studio_client(
-    operator: Operator, partner: OpenClient, *, count: int = 0, fen: int = 0, user_key: str = ""
+    operator: Operator, partner: OpenClient, *, count: int = 0, fen: int = 0, life_s: float | None = None
 ) -> StudioClient:
-    """Give a partner a user_key (made, when empty) and grants of package uses and money."""
-    made = await operator.clients.AddCredential(
-        admin_pb2.AddCredentialRequest(
-            client_id=partner.client_id, kind=client_pb2.CREDENTIAL_KIND_USER_KEY, secret=user_key
-        ),
-        timeout=CALL_TIMEOUT_S,
-    )
-    for unit, value in ((money_pb2.UNIT_COUNT, count), (money_pb2.UNIT_FEN, fen)):
+    """Give a partner a user_key, good for so long, and grants of package uses and money."""
+    door = await open_door(operator, partner.client_id, "user_key", life_s=life_s)
+    for unit, value in (("count", count), ("fen", fen)):
         if value:
-            await operator.wallets.Grant(
-                wallet_pb2.GrantRequest(
-                    grant_id=new_id("grant"),
-                    client_id=partner.client_id,
-                    amount=money_pb2.Amount(unit=unit, value=value),
-                ),
-                timeout=CALL_TIMEOUT_S,
-            )
-    return StudioClient(partner.http, user_key or made.secret, credential_id=made.credential.id)
+            await grant(operator, partner.client_id, unit, value)
+    return StudioClient(partner.http, door.secret)
