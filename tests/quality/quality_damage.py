@@ -9,6 +9,7 @@ from quality_pictures import Pixels
 Mask = npt.NDArray[np.bool_]
 
 WEAVE_AMPLITUDE = 0.22
+VISIBLE_ON = 150  # Levels of the brightest neighbour: a stone on white is no stone to anybody.
 
 
 def weave(pixels: Pixels, seed: int, *, period: float, degrees: float, warp_px: float = 0.0) -> Pixels:
@@ -61,3 +62,36 @@ def watermark(pixels: Pixels, kind: str, seed: int = 0) -> tuple[Pixels, Mask]:
     cover = np.asarray(layer.crop((left, top, left + columns, top + rows)), np.float32)[..., None] / 255
     marked = pixels * (1 - opacity * cover) + 255 * opacity * cover
     return np.clip(np.rint(marked), 0, 255).astype(np.uint8), cover[..., 0] > 0
+
+
+def rhinestones(pixels: Pixels, seed: int, *, count: int = 60) -> tuple[Pixels, Mask]:
+    """The picture with faceted stones of radius 2 to 6 where they show, some with glints, and where they are."""
+    rng = np.random.default_rng(seed)
+    rows, columns = pixels.shape[:2]
+    scale = 4
+    large = np.zeros((rows * scale, columns * scale), np.uint8)
+    cover = np.zeros_like(large)
+    background = cv2.dilate(pixels.min(axis=2), np.ones((25, 25), np.uint8))
+    for _ in range(count):
+        x, y = int(rng.uniform(8, columns - 8)), int(rng.uniform(8, rows - 8))
+        while background[y, x] > VISIBLE_ON:
+            x, y = int(rng.uniform(8, columns - 8)), int(rng.uniform(8, rows - 8))
+        x, y = x * scale, y * scale
+        radius = int(rng.uniform(2, 6) * scale)
+        cv2.circle(cover, (x, y), radius, 255, -1)
+        cv2.circle(large, (x, y), radius, int(rng.uniform(200, 235)), -1)
+        for facet in range(6):
+            angle = np.deg2rad(60 * facet + rng.uniform(0, 20))
+            tip = (int(x + radius * 0.9 * np.cos(angle)), int(y + radius * 0.9 * np.sin(angle)))
+            cv2.line(large, (x, y), tip, int(rng.uniform(180, 255)), max(1, radius // 5))
+        cv2.circle(large, (x - radius // 4, y - radius // 4), max(1, radius // 3), 255, -1)
+        if rng.random() < 0.4:
+            for dx, dy in ((1, 0), (0, 1)):
+                reach = radius * 2
+                cv2.line(large, (x - dx * reach, y - dy * reach), (x + dx * reach, y + dy * reach), 255, scale)
+                cv2.line(cover, (x - dx * reach, y - dy * reach), (x + dx * reach, y + dy * reach), 255, scale)
+    share = cv2.resize(cover, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
+    stone = cv2.resize(large, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)[..., None]
+    stone = stone / np.maximum(share, 1e-3)
+    studded = np.where(share > 0, pixels * (1 - share) + np.minimum(stone, 255) * share, pixels)
+    return np.clip(np.rint(studded), 0, 255).astype(np.uint8), share[..., 0] > 0

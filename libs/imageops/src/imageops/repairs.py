@@ -4,14 +4,26 @@ Each brings OpenCV, so its module is imported by the first job that needs it.
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 from PIL import Image
 
-from imageops.operation import FORMAT, WORKED, Operation, Output
-from imageops.parameters import Value
+from imageops.operation import FORMAT, WORKED, Operation, Output, note
+from imageops.parameters import Parameter, Value
 from imageops.progress import OnProgress, between
 
 _Made = Iterator[Image.Image | Output]
+
+
+def _remove_diamonds(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
+    from imageops.diamonds import remove_diamonds
+
+    area = images[1] if len(images) > 1 else None
+    sensitivity = cast(float, values["sensitivity"])
+    told = between(0.0, WORKED, on_progress)
+    done = remove_diamonds(images[0], area, seed, sensitivity=sensitivity, on_progress=told)
+    yield done.image
+    yield note("stones_found", str(done.stones))
 
 
 def _remove_fabric(images: list[Image.Image], _values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:
@@ -30,6 +42,24 @@ def _remove_watermark(
 
 
 REPAIRS = (
+    Operation(
+        capability="image.remove_diamonds",
+        summary="Take rhinestones and sparkles off; a second picture may show in white where to look for them.",
+        inputs_min=1,
+        inputs_max=2,
+        parameters=(
+            Parameter(
+                name="sensitivity",
+                kind="number",
+                summary="0 finds only the brightest stones, 1 also dull ones.",
+                default=0.5,
+                minimum=0,
+                maximum=1,
+            ),
+            FORMAT,
+        ),
+        work=_remove_diamonds,
+    ),
     Operation(
         capability="image.remove_fabric",
         summary="Take the weave of the cloth out of a photographed print.",

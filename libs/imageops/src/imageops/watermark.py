@@ -5,7 +5,6 @@ by the pixels on either side of the writing's rim, and the ink is subtracted. Wh
 hides is bridged from both sides. Where a mark hides everything it is filled like any other hole.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -18,8 +17,8 @@ from imageops.errors import ImageRefused, RefusalReason
 from imageops.marks import find_marks
 from imageops.patchmatch import fill
 from imageops.progress import OnProgress, between, ignore_progress
+from imageops.tiling import fill_thin_anywhere, marked_tiles, replace_marked
 
-_TILE_PX, _HALO_PX = 1024, 32
 _SAMPLES_MAX = 200_000  # Pixels beside a rim; more do not make the opacity more certain.
 _AROUND_PX = 3.0  # Deviation of the window that a marked pixel's outside is averaged in.
 _TURNS = 25
@@ -87,38 +86,8 @@ def _clean(pixels: Pixels, marked: Mask, rim_px: int, seed: int, *, found: bool,
     ink = _estimate(pixels, marked, rim_px)
     if ink is None:
         thick = cv2.distanceTransform(np.pad(marked, 1).astype(np.uint8), cv2.DIST_L2, 3).max() > _THIN_PX
-        return fill(pixels, marked, seed, on_progress) if thick else _by_tiles(pixels, marked, None, 1, on_progress)
-    return _by_tiles(pixels, marked, ink, rim_px, on_progress, found=found)
-
-
-def _by_tiles(
-    pixels: Pixels, marked: Mask, ink: _Ink | None, rim_px: int, on_progress: OnProgress, *, found: bool = False
-) -> Pixels:
-    result = pixels.copy()
-    tiles = list(_tiles(marked))
-    for done, (inner, outer) in enumerate(tiles):
-        on_progress(done / len(tiles))
-        picture, hole = pixels[outer], marked[outer]
-        clean = fill_thin(picture, hole) if ink is None else _subtract(picture, hole, ink, rim_px, found)
-        rows = slice(inner[0].start - outer[0].start, inner[0].stop - outer[0].start)
-        columns = slice(inner[1].start - outer[1].start, inner[1].stop - outer[1].start)
-        result[inner][marked[inner]] = clean[rows, columns][marked[inner]]
-    on_progress(1.0)
-    return result
-
-
-def _tiles(marked: Mask) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Yield each tile with something marked, and the same with what surrounds it."""
-    rows, columns = marked.shape
-    for y in range(0, rows, _TILE_PX):
-        for x in range(0, columns, _TILE_PX):
-            inner = (slice(y, min(rows, y + _TILE_PX)), slice(x, min(columns, x + _TILE_PX)))
-            if marked[inner].any():
-                outer = (
-                    slice(max(0, y - _HALO_PX), min(rows, y + _TILE_PX + _HALO_PX)),
-                    slice(max(0, x - _HALO_PX), min(columns, x + _TILE_PX + _HALO_PX)),
-                )
-                yield inner, outer
+        return fill(pixels, marked, seed, on_progress) if thick else fill_thin_anywhere(pixels, marked, on_progress)
+    return replace_marked(pixels, marked, lambda tile, hole: _subtract(tile, hole, ink, rim_px, found), on_progress)
 
 
 def _square(reach: int) -> Array:
@@ -133,7 +102,7 @@ def _estimate(pixels: Pixels, marked: Mask, rim_px: int) -> _Ink | None:
     """Return ink and opacity, or None where one ink does not explain the step at the mask's rim."""
     insides, outsides = [], []
     count = 0
-    for inner, _ in _tiles(marked):
+    for inner, _ in marked_tiles(marked):
         outside = cv2.dilate(marked[inner].astype(np.uint8), _square(rim_px)) == 0
         weight = cv2.GaussianBlur(outside.astype(np.float32), (0, 0), _AROUND_PX * rim_px)
         use = _core(marked[inner], rim_px) & (weight > 0.05)

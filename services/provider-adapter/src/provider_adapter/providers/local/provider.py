@@ -28,6 +28,7 @@ NAME: Final = "local"
 CAPABILITIES: Final = frozenset(
     {
         "image.generate",
+        "image.remove_diamonds",
         "image.remove_fabric",
         "image.remove_watermark",
         "image.upscale",
