@@ -17,7 +17,7 @@ from testkit.deployments import Deployment
 from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
 from testkit.studioclient import StudioClient, new_studio_client
-from testkit.studiopictures import difference, watermarked, woven
+from testkit.studiopictures import difference, studded, watermarked, woven
 
 PROGRAM: Final = Path(__file__).parent / "clients" / "studio.py"
 PROGRAM_TIMEOUT_S: Final = 240.0
@@ -98,7 +98,11 @@ async def test_redraw_enlarges(run: Run, studio: StudioClient) -> None:
 
 @pytest.mark.parametrize(
     ("endpoint", "pair"),
-    [("submit_remove_fabric_task", woven), ("submit_remove_watermark_task", watermarked)],
+    [
+        ("submit_remove_fabric_task", woven),
+        ("submit_remove_watermark_task", watermarked),
+        ("submit_remove_diamonds_task", studded),
+    ],
 )
 async def test_what_lies_over_a_picture_is_taken_off(run: Run, studio: StudioClient, endpoint: str, pair: Pair) -> None:
     damaged, clean = pair()

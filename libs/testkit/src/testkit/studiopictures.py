@@ -42,6 +42,28 @@ def watermarked(size: tuple[int, int] = (480, 360)) -> tuple[Image.Image, Image.
     return _picture(np.asarray(clean) * (1 - cover) + 255 * cover), clean
 
 
+def studded(size: tuple[int, int] = (240, 200)) -> tuple[Image.Image, Image.Image]:
+    """A print with rhinestones on it, and the print without them."""
+    clean = Image.new("RGB", size, (32, 44, 92))
+    draw = ImageDraw.Draw(clean)
+    for column in range(0, size[0], 60):
+        draw.rectangle((column, 0, column + 24, size[1]), fill=(120, 28, 52))
+    scale = 4
+    large = clean.resize((size[0] * scale, size[1] * scale), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(large)
+    random = np.random.default_rng(7)
+    for x in range(20, size[0] - 10, 30):
+        for y in range(20, size[1] - 10, 36):
+            centre, radius = (x * scale, y * scale), int(random.uniform(3, 5) * scale)
+            draw.circle(centre, radius, fill=(222, 222, 222))
+            for facet in range(6):
+                angle = np.deg2rad(60 * facet + random.uniform(0, 20))
+                tip = centre[0] + 0.9 * radius * np.cos(angle), centre[1] + 0.9 * radius * np.sin(angle)
+                draw.line((centre, tip), fill=(int(random.uniform(185, 255)),) * 3, width=3)
+            draw.circle((centre[0] - radius // 4, centre[1] - radius // 4), radius // 3, fill=(255, 255, 255))
+    return large.resize(size, Image.Resampling.BOX), clean
+
+
 def difference(one: Image.Image, other: Image.Image) -> float:
     """Root mean square of the difference in levels of 255."""
     both = [np.asarray(picture.convert("RGB"), np.float32) for picture in (one, other)]
