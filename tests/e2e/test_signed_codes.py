@@ -104,7 +104,7 @@ async def test_404_for_any_other_path(house: Deployment) -> None:
         for path in ("/ai/draw/video", "/ai/draw/", "/ai/draw/submit/x"):
             assert await app.call(path, app.proof()) == refusal(404, "接口地址不正确")
         got = await app.http.get("/ai/draw/submit")
-        assert (got.status_code, got.json()["code"]) == (200, 404)
+        assert (got.status_code, got.json()["code"]) == (405, 404)  # A wrong method is HTTP's own to tell.
 
 
 async def test_601_when_the_product_is_not_granted(house: Deployment, make_partner: NewPartner) -> None:
