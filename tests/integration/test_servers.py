@@ -146,6 +146,17 @@ async def test_data_stays_when_folder_is_given(kind: type[Server], tmp_path: Pat
         remove_stand_in(folder)
 
 
+async def test_postgres_begins_anew_when_its_folder_was_removed_and_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "house"
+    for _ in range(2):
+        async with PostgresServer(folder=folder, fast=True) as server:
+            await server.create_database("kept")
+        shutil.rmtree(folder)
+    async with PostgresServer(folder=tmp_path / "other", fast=True):
+        origins = {note.read_text() for note in Path("/var/tmp").glob("atelier-*/origin")}
+    assert str(folder) not in origins
+
+
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_start_fails_with_the_log_when_port_is_taken(kind: type[Server]) -> None:
     async with kind() as first:

@@ -90,8 +90,12 @@ class PostgresServer(Server):
             return
         if self._temporary:
             self.folder.chmod(0o755)  # The secret in it has its own permissions.
+        unprivileged.remove_abandoned()
         if not unprivileged.can_reach(self.folder):
             self._data = unprivileged.public_folder(self.folder) / "data"
+            if not self._has_secret:
+                # The data of another folder that had the same path, and took its password along when it was removed.
+                shutil.rmtree(self._data, ignore_errors=True)
         self._data.mkdir(mode=0o700, exist_ok=True)
         shutil.chown(self._data, uid, uid)
 

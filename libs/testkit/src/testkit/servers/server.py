@@ -175,11 +175,18 @@ class Server(ABC):
 
     def _kept_secret(self) -> str:
         """A password made once for this folder, so that other users of the machine cannot use the server."""
-        path = self.folder / "secret.json"
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(json.dumps(secrets.token_hex(16)))
-        return str(json.loads(path.read_text()))
+        if not self._has_secret:
+            self._secret_path.touch(mode=0o600)
+            self._secret_path.write_text(json.dumps(secrets.token_hex(16)))
+        return str(json.loads(self._secret_path.read_text()))
+
+    @property
+    def _has_secret(self) -> bool:
+        return self._secret_path.exists()
+
+    @property
+    def _secret_path(self) -> Path:
+        return self.folder / "secret.json"
 
 
 def free_port() -> int:

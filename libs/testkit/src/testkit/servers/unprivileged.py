@@ -1,5 +1,6 @@
 """For root only: Postgres refuses to run as root, so it becomes a user who may not even reach our folders."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 UID = 65534  # "nobody" on every Linux; also the group's number.
 _PUBLIC_TEMP = Path("/var/tmp")  # Reachable by everybody, and kept over a reboot, unlike /tmp.
+_ORIGIN = "origin"  # The file in a public folder that says in whose place it is.
 
 
 def server_uid() -> int | None:
@@ -29,11 +31,20 @@ def public_folder(path: Path) -> Path:
     try:
         folder.mkdir(mode=0o755)
         folder.chmod(0o755)  # Whatever the umask says.
+        (folder / _ORIGIN).write_bytes(os.fsencode(path.resolve()))
     except FileExistsError:
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:
             raise PermissionError(f"{folder} belongs to somebody else; remove it") from None
     return folder
+
+
+def remove_abandoned() -> None:
+    """Remove the public folders whose originals are gone: nobody will come back for what is in them."""
+    for note in _PUBLIC_TEMP.glob(f"atelier-*/{_ORIGIN}"):
+        with contextlib.suppress(OSError):  # Another process removes it as well.
+            if note.lstat().st_uid == 0 and not Path(os.fsdecode(note.read_bytes())).exists():
+                shutil.rmtree(note.parent, ignore_errors=True)
 
 
 def public_copy(tree: Path, *, without: str) -> Path:
