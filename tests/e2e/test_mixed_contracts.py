@@ -11,6 +11,7 @@ from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
 from testkit.pointsclient import PointsClient, received
 from testkit.signedclient import SignedClient
+from testkit.waiting import until
 
 CALL_TIMEOUT_S = 60.0
 STUDIO_DEFAULTS = {
@@ -136,6 +137,7 @@ async def test_cancel_through_one_contract_gives_back_what_another_took(
             await one.open.post(f"/jobs/{task_id}/cancel")
             await one.signed.finished(task_id)
         delivered = [job for job in await one.open.jobs() if job["status"] == "succeeded"]
-        assert (await one.purses())[0]["count"] == 50 - 6 * len(delivered)
+        # The money follows the end of a job within moments.
+        await until(one.purses, lambda purses: purses[0]["count"] == 50 - 6 * len(delivered))
     finally:
         await one.aclose()

@@ -14,6 +14,7 @@ from testkit.deployments import Deployment, NewPartner
 from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
 from testkit.pointsclient import PointsClient
+from testkit.waiting import until
 from testkit.web import Site, respond
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -135,7 +136,7 @@ async def test_failed_and_cancelled_tasks_say_why_in_chinese_and_cost_nothing(
         failed = await client.finished(task["taskNo"])
         assert (failed["status"], failed["resultUrl"]) == ("failed", None)
         assert failed["errorMessage"] == "输入图片无法使用,积分已退还"
-        assert await client.balance() == 1000
+        await until(client.balance, lambda balance: balance == 1000)  # The money follows within moments.
 
         waiting = [await client.submitted("sc_soraimg_text_3x2", "海") for _ in range(6)]
         ours = {job["id"] for job in await partner.jobs(limit=6)}
@@ -145,7 +146,8 @@ async def test_failed_and_cancelled_tasks_say_why_in_chinese_and_cost_nothing(
         cancelled = [one for one in ends if one["status"] == "failed"]
         assert {one["errorMessage"] for one in cancelled} == {"任务已取消,积分已退还"}
         assert cancelled
-        assert await client.balance() == 1000 - 30 * (len(ends) - len(cancelled))
+        expected = 1000 - 30 * (len(ends) - len(cancelled))
+        await until(client.balance, lambda balance: balance == expected)
 
 
 async def test_result_is_the_reference_of_the_next_task(house: Deployment, make_partner: NewPartner) -> None:
