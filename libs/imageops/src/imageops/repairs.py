@@ -15,6 +15,14 @@ from imageops.progress import OnProgress, between
 _Made = Iterator[Image.Image | Output]
 
 
+def _face_enhance(images: list[Image.Image], _values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:
+    from imageops.faces import enhance_faces
+
+    done = enhance_faces(images[0], on_progress=between(0.0, WORKED, on_progress))
+    yield done.image
+    yield note("faces_found", str(len(done.faces)))
+
+
 def _remove_diamonds(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
     from imageops.diamonds import remove_diamonds
 
@@ -42,6 +50,14 @@ def _remove_watermark(
 
 
 REPAIRS = (
+    Operation(
+        capability="image.face_enhance",
+        summary="Repair soft and grainy frontal faces; the rest of the picture stays as it is.",
+        inputs_min=1,
+        inputs_max=1,
+        parameters=(FORMAT,),
+        work=_face_enhance,
+    ),
     Operation(
         capability="image.remove_diamonds",
         summary="Take rhinestones and sparkles off; a second picture may show in white where to look for them.",
