@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pytest
 import pytest_asyncio
-from PIL import Image
+import skimage.data
+from PIL import Image, ImageFilter
 
 from testkit.deployments import Deployment
 from testkit.openclient import OpenClient
@@ -112,3 +114,36 @@ async def test_what_lies_over_a_picture_is_taken_off(run: Run, studio: StudioCli
     result = await _picture(studio, done["images_url"])
     assert result.size == clean.size
     assert difference(result, clean) < 0.4 * difference(damaged, clean)
+
+
+def _faded_portrait() -> tuple[Image.Image, Image.Image]:
+    """A soft and grainy portrait, and the good one."""
+    astronaut = skimage.data.astronaut()  # type: ignore[no-untyped-call]  # The library has no types.
+    clean = Image.fromarray(astronaut[0:256, 96:352])
+    soft = np.asarray(clean.filter(ImageFilter.GaussianBlur(1.2)), np.float32)
+    grain = np.random.default_rng(3).normal(0, 6, soft.shape)
+    return Image.fromarray(np.clip(soft + grain, 0, 255).astype(np.uint8)), clean
+
+
+async def test_face_is_repaired_and_the_rest_left_alone(run: Run, studio: StudioClient) -> None:
+    faded, clean = _faded_portrait()
+    face, background = (80, 60, 180, 190), (0, 0, 40, 100)
+
+    _, done = await run("submit_face_enhance_task", encoded(faded, "PNG"))
+
+    result = await _picture(studio, done["images_url"])
+    assert difference(result.crop(face), clean.crop(face)) < 0.9 * difference(faded.crop(face), clean.crop(face))
+    assert difference(result.crop(background), faded.crop(background)) == 0
+
+
+async def test_picture_without_a_face_fails_and_costs_nothing(studio: StudioClient) -> None:
+    submitted = await studio.submit("submit_face_enhance_task", encoded(photo(SIZE), "PNG"))
+    assert submitted["remaining_count"] == 4
+
+    failed = await studio.finished(submitted["task_id"])
+
+    assert (failed["err_code"], failed["status"]) == (0, "Failed")
+    assert "images_url" not in failed
+    again = await studio.submit("submit_face_enhance_task", encoded(photo(SIZE), "PNG"))
+    assert again["remaining_count"] == 4
+    await studio.finished(again["task_id"])
