@@ -230,6 +230,17 @@ async def test_a_watcher_of_one_job_hears_of_that_job_alone_from_its_beginning(w
             await collect(world.watch(client=client, job_id=job_id), 1)
 
 
+async def test_a_watch_of_one_job_ends_with_it_wherever_it_begins(world: Any) -> None:
+    job = await world.accept()
+    watching = asyncio.create_task(collect(world.watch(job_id=job.id), 3))
+    await asyncio.sleep(0.2)
+    await world.cancel(job.id)
+    assert [change.event.kind for change in await watching] == ["accepted", "cancelled"]
+    for after, count in ((0, 2), (1, 1), (2, 0), (99, 0)):
+        async with asyncio.timeout(5):
+            assert len([change async for change in world.watch(job_id=job.id, after=after)]) == count
+
+
 async def test_a_watcher_gets_more_than_one_read_holds(world: Any) -> None:
     for _ in range(450):
         await world.accept()

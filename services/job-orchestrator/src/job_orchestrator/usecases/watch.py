@@ -34,23 +34,28 @@ class WatchJobs:
         return await self._db.read(partial(self._begin, client_id, after_position, job_id))
 
     async def follow(self, client_id: str, *, position: int, job_id: str) -> AsyncIterator[JobEvent]:
-        """Yield every event behind a position, each once and in order, until the caller leaves or the service stops."""
+        """Yield every event behind a position, each once and in order, until the caller leaves or the service stops,
+        or, of one job, until it has ended and nothing of it is left to tell.
+        """
         with self._wakeups.at_client(client_id) as waiter:
             while not self._wakeups.closed:
                 waiter.clear()
-                work = partial(
-                    self._lists.events_of_client,
-                    client_id=client_id,
-                    job_id=job_id,
-                    after_position=position,
-                    limit=BATCH,
-                )
-                events = await self._db.read(work)
+                events, over = await self._db.read(partial(self._next, client_id, position, job_id))
                 for event in events:
                     yield event
                     position = event.position
                 if len(events) < BATCH:
+                    if over:
+                        return
                     await waiter.wait(self._recheck_s)
+
+    def _next(self, client_id: str, position: int, job_id: str, tx: Tx) -> tuple[list[JobEvent], bool]:
+        """The events behind a position, and whether the one job that is watched has ended."""
+        # The job first: events that are read after it was seen to have ended are all there will be.
+        job = self._jobs.find(tx, job_id) if job_id else None
+        over = bool(job_id) and (job is None or job.state.terminal)
+        events = self._lists.events_of_client(tx, client_id, job_id=job_id, after_position=position, limit=BATCH)
+        return events, over
 
     def _begin(self, client_id: str, after_position: int, job_id: str, tx: Tx) -> int:
         if job_id:
