@@ -6,27 +6,22 @@ one (Wexler et al., with the search of Barnes et al. done for all pixels at once
 compared by their lowest cosine coefficients, which are quick to gather and blind to noise.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from imageops.arrays import Floats, Mask, Pixels
-from imageops.patchsearch import Level
+from imageops.arrays import Mask, Pixels, in_blocks
+from imageops.patchcopy import fill_large
+from imageops.patchpyramid import match
 from imageops.progress import OnProgress, between, ignore_progress
-from imageops.rims import RIM_PX, correct_rim, smooth_fill
+from imageops.rims import correct_rim, smooth_fill
 
-_MARGIN_PX_MIN = 128  # A small hole still looks this far around for its texture.
-_REGION_PIXELS_MAX = 1 << 20  # Larger regions are searched at a smaller size, and the finds copied at full size.
-_GAP_PX = 48  # Holes closer than this are filled together.
-_COARSEST_PX = 5  # How deep the hole may be on the coarsest copy: about one patch.
-_COARSEST_SIDE_PX = 24  # And how small that copy may be.
-_CENTRES_MIN = 64  # Whole patches below which there is nothing to choose from.
-_JUMPS = (8, 4, 2, 1)  # A good match spreads this far in one round.
-_TRIES = 8  # Random looks around each match and round: from the whole picture down to the next pixel.
-_SHARP = 1.0  # How much the last vote prefers near matches: more keeps grain, less is nearer to the truth.
-_ROUNDS_COARSEST, _ROUNDS, _ROUNDS_FINEST = 10, 5, 3  # Of search and vote; later ones change little.
+_MARGIN_PX_MIN = 64  # A small hole still looks this far around for its texture.
+_REGION_PIXELS_MAX = 1 << 19  # Larger regions are searched at a smaller size, and the finds copied at full size.
+_CELL_PX = 16  # Holes in neighbouring cells, or with one cell between them, are filled together.
 
 
 def fill(
@@ -48,12 +43,19 @@ def fill(
     assert image.shape[:2] == mask.shape
     result = image.copy()
     allowed = ~mask if sources is None else sources & ~mask
-    regions = list(_regions(mask))
-    total, done = sum(region.holes for region in regions), 0
-    for region in regions:
-        part = between(done / total, (done + region.holes) / total, on_progress)
-        _fill_region(result, mask, allowed, region, seed=seed, on_progress=part)
-        done += region.holes
+    known = ~mask
+    total, done = max(1, int(mask.sum())), 0
+    for region in _regions(mask):
+        after = done + int(region.hole.sum())
+        _fill_region(
+            result[region.place],
+            known[region.place],
+            allowed[region.place],
+            region.hole,
+            seed=seed,
+            on_progress=between(done / total, after / total, on_progress),
+        )
+        done = after
     on_progress(1.0)
     return result
 
@@ -62,98 +64,42 @@ def fill(
 class _Region:
     """A group of holes and the part of the picture it is filled from."""
 
-    rows: slice
-    columns: slice
-    holes: int  #: Pixels.
+    place: tuple[slice, slice]
+    hole: Mask  #: Of that part.
 
 
 def _regions(mask: Mask) -> Iterator[_Region]:
-    ones = mask.astype(np.uint8)
-    grown = cv2.dilate(ones, np.ones((_GAP_PX + 1, _GAP_PX + 1), np.uint8))
-    count, labels = cv2.connectedComponents(grown)
-    labels *= ones  # In place: labels are as large as four pictures' planes.
+    """Give the holes in groups; each cell of the picture belongs to one."""
+    cells = in_blocks(mask, _CELL_PX)
+    count, labels = cv2.connectedComponents(cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8)))
     for label in range(1, count):
-        part = labels == label
-        ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
-        margin = max(_MARGIN_PX_MIN, int(ys[-1] - ys[0]), int(xs[-1] - xs[0]))
-        yield _Region(
-            rows=slice(max(0, int(ys[0]) - margin), int(ys[-1]) + 1 + margin),
-            columns=slice(max(0, int(xs[0]) - margin), int(xs[-1]) + 1 + margin),
-            holes=int(part.sum()),
+        marked = cells & (labels == label)
+        rows, columns = (np.flatnonzero(marked.any(axis=axis)) for axis in (1, 0))
+        sides = (int(each[-1] - each[0] + 1) * _CELL_PX for each in (rows, columns))
+        margin = -(-max(_MARGIN_PX_MIN, *sides) // _CELL_PX)
+        up, left = max(0, int(rows[0]) - margin), max(0, int(columns[0]) - margin)
+        near = marked[up : int(rows[-1]) + 1 + margin, left : int(columns[-1]) + 1 + margin]
+        place = (
+            slice(up * _CELL_PX, (up + near.shape[0]) * _CELL_PX),
+            slice(left * _CELL_PX, (left + near.shape[1]) * _CELL_PX),
         )
+        part = mask[place]
+        grown = near.repeat(_CELL_PX, axis=0).repeat(_CELL_PX, axis=1)
+        yield _Region(place=place, hole=part & grown[: part.shape[0], : part.shape[1]])
 
 
 def _fill_region(
-    result: Pixels, mask: Mask, allowed: Mask, region: _Region, *, seed: int, on_progress: OnProgress
+    picture: Pixels, known: Mask, sources: Mask, hole: Mask, *, seed: int, on_progress: OnProgress
 ) -> None:
-    place = (region.rows, region.columns)
-    hole, sources = mask[place], allowed[place]
-    target = result[place]
-    picture = smooth_fill(target.astype(np.float32), ~hole)
-    levels = _pyramid(picture, hole, sources)
-    if levels:
-        picture = _match(levels, seed, on_progress)
-        correct_rim(picture, target, hole, sources)
-    target[hole] = np.clip(np.rint(picture[hole]), 0, 255).astype(np.uint8)
-
-
-def _match(levels: list[Level], seed: int, on_progress: OnProgress) -> Floats:
-    """Return the finest level's picture filled, from the coarsest on."""
-    rng = np.random.default_rng(seed % 2**64)
-    coarse = None
-    for number, level in enumerate(levels):
-        level.start(rng, coarse)
-        last = level is levels[-1]
-        rounds = _ROUNDS_FINEST if last else _ROUNDS if coarse else _ROUNDS_COARSEST
-        for turn in range(rounds):
-            on_progress((number + turn / rounds) / len(levels))
-            level.search(rng, jumps=_JUMPS if turn == 0 else (1,), tries=_TRIES)
-            if last and turn == rounds - 1:
-                level.accept(rim=RIM_PX, sharp=_SHARP)
-            else:
-                level.accept()
-        coarse = level
-    return levels[-1].picture
-
-
-def _pyramid(picture: Floats, hole: Mask, sources: Mask) -> list[Level]:
-    """Return the levels, the coarsest first."""
-    levels = [Level(picture, hole, sources)]
-    if len(levels[0].centres) < _CENTRES_MIN:
-        return []
-    while True:
-        finest = levels[-1]
-        depth = cv2.distanceTransform(finest.hole.astype(np.uint8), cv2.DIST_L2, 3).max()
-        if depth <= _COARSEST_PX or min(finest.hole.shape) < 2 * _COARSEST_SIDE_PX:
-            break
-        smaller = Level(*_half(finest.picture, hole=finest.hole, sources=sources))
-        sources = _half_mask(sources, every=True)
-        if len(smaller.centres) < _CENTRES_MIN:
-            break
-        levels.append(smaller)
-    return levels[::-1]
-
-
-def _half(picture: Floats, *, hole: Mask, sources: Mask) -> tuple[Floats, Mask, Mask]:
-    known = ~hole
-    height, width = hole.shape
-    half = ((width + 1) // 2, (height + 1) // 2)
-    stack = np.dstack([picture * known[..., None], known.astype(np.float32), picture])
-    stack = cv2.copyMakeBorder(stack, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-    small = np.dstack(
-        [
-            cv2.resize(stack[..., :4], half, interpolation=cv2.INTER_AREA),
-            cv2.resize(stack[..., 4:], half, interpolation=cv2.INTER_AREA),
-        ]
-    )
-    share = small[..., 3:4]
-    colours = np.where(share > 0, small[..., :3] / np.maximum(share, 1e-6), small[..., 4:])
-    return np.ascontiguousarray(colours, np.float32), share[..., 0] < 0.5, _half_mask(sources, every=True)
-
-
-def _half_mask(mask: Mask, *, every: bool) -> Mask:
-    height, width = mask.shape
-    even = np.pad(mask, ((0, height % 2), (0, width % 2)), mode="edge")
-    four = np.stack([even[::2, ::2], even[1::2, ::2], even[::2, 1::2], even[1::2, 1::2]])
-    halved: Mask = four.all(axis=0) if every else four.any(axis=0)
-    return halved
+    """Fill the hole in place."""
+    factor = math.ceil(math.sqrt(hole.size / _REGION_PIXELS_MAX))
+    if factor > 1:
+        fill_large(picture, known, sources, hole, factor=factor, seed=seed, on_progress=on_progress)
+        return
+    level = match(picture.astype(np.float32), hole, known, sources, seed=seed, on_progress=on_progress)
+    if level is None:
+        filled = smooth_fill(picture.astype(np.float32), known)
+    else:
+        filled = level.picture
+        correct_rim(filled, picture, hole, known)
+    picture[hole] = np.clip(np.rint(filled[hole]), 0, 255).astype(np.uint8)

@@ -1,12 +1,13 @@
 """The nearest patches of a picture's hole: search and vote on one level of the pyramid."""
 
 import math
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imageops.arrays import Floats, Mask, Whole
+from imageops.arrays import Floats, Mask, Places
 from imageops.rims import RIM_PX
 
 RADIUS = 3  # 7 x 7 patches: small enough to fit between things, large enough to know a texture.
@@ -14,25 +15,43 @@ RADIUS = 3  # 7 x 7 patches: small enough to fit between things, large enough to
 _COSINES = 4  # Of each direction in lightness; two in the colours, which change slowly.
 _CHUNK = 1 << 15  # Pixels compared at once: their coefficients stay in the cache.
 _SHRINK = 0.5  # Of the random search's reach from try to try.
-_FADE = 1.3  # A vote counts this much less with every pixel it lies deeper in the hole.
+_FAR = 40.0  # A patch a whole side away is as bad as one that differs by so many levels: what is near fits best.
+_SHIFT_MAX = 16.0  # Levels by which a copied patch may be made lighter, darker or more colourful to fit its place,
+_SHIFT_PX = 20.0  # and how deep into the hole: far from the rim it would only blend everything to grey.
+_FADE = 2.2  # A vote counts this much less with every pixel it lies deeper in the hole.
+
+_NUMBERS = 2 + 13 + 4 + 4  # That describe a patch.
+_MEAN = 0.7  # How much a patch's mean counts: a copy may be shifted to fit.
 
 # Orthonormal lightness and two colour differences: distances are those of RGB.
 _OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float32) / np.sqrt(np.array([[3], [2], [6]], np.float32))
 
 
-def describe(picture: Floats) -> Floats:
-    """Return each pixel's patch as cosine coefficients: height x width x coefficients."""
-    planes = cv2.split(cv2.transform(picture, _OPPONENT))
-    side = np.arange(-RADIUS, RADIUS + 1) + RADIUS + 0.5
+def _planes(picture: Floats) -> Iterator[Floats]:
+    """Give one by one each pixel's place and its patch's cosine coefficients, height x width each."""
+    height, width = picture.shape[:2]
     count = 2 * RADIUS + 1
+    far = np.float32(_FAR * count / max(height, width))
+    yield np.repeat(np.arange(height, dtype=np.float32)[:, None] * far, width, axis=1)
+    yield np.repeat(np.arange(width, dtype=np.float32)[None] * far, height, axis=0)
+    side = np.arange(count) + 0.5
     waves = [np.cos(np.pi * k * side / count) * math.sqrt((2 if k else 1) / count) for k in range(_COSINES)]
-    kept = []
-    for plane, cosines in zip(planes, (_COSINES, 2, 2), strict=True):
-        for v in range(cosines):
-            for u in range(cosines):
-                if u + v < cosines + (cosines > 2):
-                    kept.append(cv2.sepFilter2D(plane, cv2.CV_32F, waves[u], waves[v], borderType=cv2.BORDER_REFLECT))
-    return np.stack(kept, axis=2)
+    alone = np.ones(1)
+    for plane, cosines in zip(cv2.split(cv2.transform(picture, _OPPONENT)), (_COSINES, 2, 2), strict=True):
+        for u in range(cosines):
+            across = cv2.sepFilter2D(plane, cv2.CV_32F, waves[u], alone, borderType=cv2.BORDER_REFLECT)
+            for v in range(cosines - max(0, u - 1) if cosines > 2 else cosines):
+                down = waves[v] if u + v else waves[v] * _MEAN
+                yield np.asarray(cv2.sepFilter2D(across, cv2.CV_32F, alone, down, borderType=cv2.BORDER_REFLECT))
+
+
+def _describe(picture: Floats, at: Places | None = None) -> Floats:
+    """Return the descriptions of the pixels with these flat indices, or of all: pixels x numbers."""
+    pixels = picture.shape[0] * picture.shape[1] if at is None else len(at)
+    described = np.empty((pixels, _NUMBERS), np.float32)
+    for number, plane in enumerate(_planes(picture)):
+        described[:, number] = plane.ravel() if at is None else plane.ravel().take(at)
+    return described
 
 
 class Level:
@@ -54,19 +73,22 @@ class Level:
             borderValue=0,
         )
         self._valid: Mask = whole.astype(bool)
-        self.centres = np.flatnonzero(self._valid).astype(np.int32)
+        self.centres = np.flatnonzero(self._valid)
         reach = RADIUS + RIM_PX
         wide = cv2.dilate(hole.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8))
         ys, xs = np.nonzero(wide)
-        self.ys, self.xs = ys.astype(np.int32), xs.astype(np.int32)
+        self.ys, self.xs = ys, xs
         # Where a pixel stands in the lists of targets; -1 for those that are none, and outside the picture.
-        self._index = np.full((height + 2 * reach, width + 2 * reach), -1, np.int32)
+        self._index = np.full((height + 2 * reach, width + 2 * reach), -1, np.intp)
         self._reach = reach
-        self._index[self.ys + reach, self.xs + reach] = np.arange(len(self.ys), dtype=np.int32)
-        self.at = np.zeros(len(self.ys), np.int32)  # Flat index of the source patch's centre.
+        self._sources = np.empty((0, _NUMBERS), np.float32)
+        self._index[self.ys + reach, self.xs + reach] = np.arange(len(self.ys))
+        self.at = np.zeros(len(self.ys), np.intp)  # Flat index of the source patch's centre.
         self.cost = np.full(len(self.ys), np.inf, np.float32)
         depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-        self._trust = (_FADE ** -depth[self.ys, self.xs]).astype(np.float32)
+        depth = depth[self.ys, self.xs]
+        self._trust = (_FADE**-depth).astype(np.float32)
+        self._shift_max = (_SHIFT_MAX * np.exp(-depth / _SHIFT_PX)).astype(np.float32)
 
     def start(self, rng: np.random.Generator, coarse: "Level | None" = None) -> None:
         """Take what the coarser level found, or begin anywhere."""
@@ -80,15 +102,15 @@ class Level:
         ys = (found // width) * 2 + (self.ys & 1)
         xs = (found % width) * 2 + (self.xs & 1)
         good = (index >= 0) & self._is_valid(ys, xs)
-        self.at = np.where(good, ys * self._width + xs, anywhere).astype(np.int32)
+        self.at = np.where(good, ys * self._width + xs, anywhere)
         self.cost = np.where(good, coarse.cost[np.maximum(index, 0)], coarse.cost.max()).astype(np.float32)
         self.accept()
 
-    def index_at(self, ys: Whole, xs: Whole) -> Whole:
-        index: Whole = self._index[ys + self._reach, xs + self._reach]
+    def index_at(self, ys: Places, xs: Places) -> Places:
+        index: Places = self._index[ys + self._reach, xs + self._reach]
         return index
 
-    def _is_valid(self, ys: Whole, xs: Whole) -> Mask:
+    def _is_valid(self, ys: Places, xs: Places) -> Mask:
         height, width = self._valid.shape
         inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
         good: Mask = inside & self._valid[np.clip(ys, 0, height - 1), np.clip(xs, 0, width - 1)]
@@ -96,10 +118,10 @@ class Level:
 
     def search(self, rng: np.random.Generator, *, jumps: tuple[int, ...], tries: int) -> None:
         """Find better patches for the present estimate."""
-        described = describe(self.picture)
-        self._sources = described.reshape(-1, described.shape[2])
-        self._wanted = self._sources[self.ys * self._width + self.xs]
-        self.cost = self._costs(np.arange(len(self.at), dtype=np.int32), self.at)
+        if not len(self._sources):  # Sources are never in the hole, and so never change.
+            self._sources = _describe(self.picture)
+        self._wanted = _describe(self.picture, self.ys * self._width + self.xs)
+        self.cost = self._costs(np.arange(len(self.at)), self.at)
         for jump in jumps:
             for dy, dx in ((0, -jump), (-jump, 0), (0, jump), (jump, 0)):
                 self._propagate(dy, dx)
@@ -118,10 +140,10 @@ class Level:
         self._offer(who, found // width - dy, found % width - dx)
 
     def _try_around(self, rng: np.random.Generator, reach: int) -> None:
-        steps = rng.integers(-reach, reach + 1, (2, len(self.at)), dtype=np.int32)
+        steps = rng.integers(-reach, reach + 1, (2, len(self.at)))
         self._offer(np.arange(len(self.at)), self.at // self._width + steps[0], self.at % self._width + steps[1])
 
-    def _offer(self, who: npt.NDArray[np.intp], ys: Whole, xs: Whole) -> None:
+    def _offer(self, who: npt.NDArray[np.intp], ys: Places, xs: Places) -> None:
         """Take the proposed patches where they are nearer than the present ones."""
         at = ys * self._width + xs
         wanted = self._is_valid(ys, xs) & (at != self.at[who])
@@ -131,39 +153,50 @@ class Level:
         who = who[better]
         self.at[who], self.cost[who] = at[better], cost[better]
 
-    def _costs(self, who: npt.NDArray[np.integer], at: Whole) -> Floats:
+    def _costs(self, who: npt.NDArray[np.integer], at: Places) -> Floats:
         costs = np.empty(len(who), np.float32)
         for first in range(0, len(who), _CHUNK):
             part = slice(first, first + _CHUNK)
-            difference = self._sources[at[part]]
-            difference -= self._wanted[who[part]]
+            difference = self._sources.take(at[part], axis=0)
+            difference -= self._wanted.take(who[part], axis=0)
             np.einsum("ij,ij->i", difference, difference, out=costs[part])
         return costs
 
-    def vote(self, *, rim: int = 0, sharp: float = 1.0) -> tuple[Whole, Whole, Floats]:
+    def vote(self, *, rim: int = 0, sharp: float = 1.0) -> tuple[Places, Places, Floats]:
         """Return the hole's pixels (and `rim` pixels around it), and the colours that the patches propose."""
         grown = self.hole
         if rim:
             grown = cv2.dilate(grown.astype(np.uint8), np.ones((2 * rim + 1,) * 2, np.uint8)).astype(bool)
-        ys, xs = (each.astype(np.int32) for each in np.nonzero(grown))
+        ys, xs = np.nonzero(grown)
         usual = float(np.quantile(self.cost, 0.75)) if len(self.cost) else 0.0
         weights = np.exp(self.cost * (-sharp / max(usual, 1.0))) * self._trust + 1e-12
         weights = np.append(weights, 0).astype(np.float32)  # The last one is for pixels that are no targets.
-        sources = self.picture.reshape(-1, 3)
+        shifts = self.shifts()
         colours = np.zeros((len(ys), 3), np.float32)
         for first in range(0, len(ys), _CHUNK):
             part = slice(first, first + _CHUNK)
-            colours[part] = self._colours(ys[part], xs[part], weights, sources)
+            colours[part] = self._colours(ys[part], xs[part], weights, shifts)
         return ys, xs, colours
 
-    def _colours(self, ys: Whole, xs: Whole, weights: Floats, sources: Floats) -> Floats:
+    def shifts(self) -> Floats:
+        """Return by how much the mean of each patch's place differs from its source's."""
+        side = 2 * RADIUS + 1
+        means = cv2.blur(self.picture, (side, side), borderType=cv2.BORDER_REFLECT).reshape(-1, 3)
+        here = means.take(self.ys * self._width + self.xs, axis=0)
+        limit = self._shift_max[:, None]
+        shifts: Floats = np.clip(here - means.take(self.at, axis=0), -limit, limit)
+        return shifts
+
+    def _colours(self, ys: Places, xs: Places, weights: Floats, shifts: Floats) -> Floats:
+        sources = self.picture.reshape(-1, 3)
         total = np.zeros((len(ys), 3), np.float32)
         share = np.zeros(len(ys), np.float32)
         for dy in range(-RADIUS, RADIUS + 1):
             for dx in range(-RADIUS, RADIUS + 1):
                 near = self.index_at(ys + dy, xs + dx)
-                weight = weights[near]
-                colour = sources[self.at[near] - (dy * self._width + dx)]
+                weight = weights.take(near, mode="wrap")
+                colour = sources.take(self.at.take(near, mode="wrap") - (dy * self._width + dx), axis=0)
+                colour += shifts.take(near, axis=0, mode="wrap")
                 total += colour * weight[:, None]
                 share += weight
         total /= share[:, None]

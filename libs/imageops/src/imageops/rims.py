@@ -7,7 +7,7 @@ from imageops.arrays import Array, Floats, Mask, Pixels
 
 RIM_PX = 2  # Around a hole, where a proposal can be compared with the truth.
 
-_DECAY_PX = 25.0  # How deep a rim's correction reaches into the hole.
+DECAY_PX = 25.0  # How deep a rim's correction reaches into the hole.
 
 
 def smooth_fill(values: Floats, known: Mask) -> Floats:
@@ -56,4 +56,4 @@ def correct_rim(filled: Floats, truth: Pixels, hole: Mask, known: Mask) -> None:
     rim = grown & known & ~hole
     field = smooth_fill(np.where(rim[..., None], truth - filled, 0).astype(np.float32), rim)
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-    filled[hole] += (field * np.exp(-depth / _DECAY_PX)[..., None])[hole]
+    filled[hole] += (field * np.exp(-depth / DECAY_PX)[..., None])[hole]
