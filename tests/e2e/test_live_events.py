@@ -46,6 +46,15 @@ async def test_whoever_reconnects_misses_nothing_and_hears_nothing_twice(partner
         assert await _all(partner, job["id"], after=event.id) == whole[number:]
 
 
+async def test_whoever_has_heard_everything_is_told_not_to_come_back(partner: OpenClient) -> None:
+    job = await partner.create_job(**SMALL)
+    whole = await _all(partner, job["id"])
+
+    answer = await partner.get(f"/jobs/{job['id']}/events", headers={"last-event-id": whole[-1].id})
+
+    assert (answer.status_code, answer.content) == (204, b"")  # Browsers reconnect after anything else.
+
+
 async def test_listeners_are_told_alike(partner: OpenClient) -> None:
     job = await partner.create_job(**SMALL)
 

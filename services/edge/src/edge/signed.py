@@ -132,6 +132,8 @@ def translate_submit(form: Mapping[str, str]) -> pb2.SubmitJobRequest:
     text = form.get("text", "").strip()
     if not text:
         raise InvalidArgument("text不能为空", field="text")
+    if "\x00" in text:
+        raise InvalidArgument(field="text")
     if len(text) > TEXT_CHARS_MAX:
         raise InvalidArgument("text长度不能超过100个字", field="text")
     resolution = form.get("resolution", "").strip()

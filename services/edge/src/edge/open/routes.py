@@ -121,7 +121,8 @@ class OpenContract:
         last = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
         if not re.fullmatch(r"[0-9]{1,18}", last, re.ASCII):
             raise InvalidArgument("after must be the id of an event.", field="after")
-        return live.job_events(self._backend, credential(request), answer.job, views.job_view, after_position=int(last))
+        metadata = credential(request)
+        return await live.job_events(self._backend, metadata, answer.job, views.job_view, after_position=int(last))
 
     async def _job(self, request: Request) -> pb2.GetJobResponse:
         return await self._backend.gateway.GetJob(

@@ -200,11 +200,16 @@ def _cancel_job() -> Json:
 
 def _job_events() -> Json:
     position = {"type": "string", "pattern": "^[0-9]{0,18}$"}
-    events = {"text/event-stream": {"schema": {"type": "string"}}}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": object_of({"job": ref("Job")})}
+    event = object_of({"id": {"type": "string", "pattern": "^[0-9]{1,18}$"}, "event": constant("job"), "data": data})
+    events = {"text/event-stream": {"schema": event}}
     return _operation(
         "watchJob",
         "A job's changes as server-sent events until it is finished.",
-        {200: answer(events, 'Events named "job" whose data is {"job": …}; the id is what `after` takes.')},
+        {
+            200: answer(events, "A stream of events such as the schema's; the id is what `after` takes."),
+            204: answer(None, "The job has ended and all was told: do not connect again."),
+        },
         400,
         404,
         parameters=[
