@@ -4,6 +4,7 @@ One deployment of each kind serves all stories of a test run; every story brings
 another's jobs. After each one the books are proven.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ import pytest_asyncio
 from pytest_asyncio import is_async_test
 
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
+from kit.errors import DependencyUnavailable
 from testkit.deployments import Deployment, NewPartner, StackDeployment, StandaloneDeployment, new_partner
 from testkit.openclient import OpenClient
 from testkit.web import Site
@@ -104,6 +106,14 @@ async def site() -> AsyncIterator[Site]:
 
 
 async def assert_books_are_proven(house: Deployment) -> None:
-    proof = await house.operator().wallets.VerifyLedger(wallet_pb2.VerifyLedgerRequest(), timeout=VERIFY_TIMEOUT_S)
+    async with asyncio.timeout(VERIFY_TIMEOUT_S):
+        while True:
+            try:
+                proof = await house.operator().wallets.VerifyLedger(
+                    wallet_pb2.VerifyLedgerRequest(), timeout=VERIFY_TIMEOUT_S
+                )
+                break
+            except DependencyUnavailable:  # The channel has not yet noticed that the house is back.
+                await asyncio.sleep(0.2)
     assert not proof.faults
     assert proof.transactions > 0

@@ -17,6 +17,7 @@ from testkit.deployments import Deployment, NewPartner, StackDeployment, Standal
 from testkit.doors import change_client, grant, open_door
 from testkit.openclient import OpenClient
 from testkit.signedclient import SignedClient
+from testkit.waiting import until
 
 CATALOG: Final = Path(__file__).resolve().parents[2] / "deploy" / "catalog"
 CACHE_S = 5.5  # A gateway remembers a credential for five seconds.
@@ -196,8 +197,9 @@ async def test_500_and_610_when_a_part_of_the_house_is_away_or_asleep(tmp_path: 
             await house.kill_hard("billing")
             assert await app.submit() == refusal(500, "系统维护,请稍候再试")
             await house.start("billing")
-            task_id = await app.submitted()
-            await app.finished(task_id)
+            # The orchestrator's channel notices within a few seconds that billing is back.
+            answer = await until(app.submit, lambda seen: seen["code"] == 200, timeout_s=60)
+            await app.finished(answer["data"]["taskId"])
 
 
 async def _partner_of(house: Deployment) -> OpenClient:
