@@ -31,6 +31,11 @@ class InProcessBus:
         """See `EventBus.ready`."""
         return self._started
 
+    @property
+    def kept_since_ms(self) -> int:
+        """See `EventBus.kept_since_ms`: what is published is handled, not kept."""
+        return 0
+
     def subscribe(self, consumer: str, subjects: Sequence[str], handler: Handler) -> None:
         """See `EventBus.subscribe`."""
         check_subscription(consumer, subjects)

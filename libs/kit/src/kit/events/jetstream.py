@@ -1,10 +1,11 @@
 """The bus between processes: NATS JetStream.
 
 The stream only carries wake-ups; the truth is in the databases. Losing the whole stream costs time, never a job,
-so it is made again when it is gone, and so are the consumers.
+so it is made again when it is gone, and so are the consumers; relays see by its age that they have to send again.
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +15,7 @@ import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from kit.errors import DependencyUnavailable
@@ -33,6 +34,7 @@ PING_INTERVAL_S: Final = 10  # Two missed pings, and a dead connection is notice
 CALL_TIMEOUT_S: Final = 5.0  # A publish is acknowledged in a millisecond.
 START_TIMEOUT_S: Final = 5.0  # How long `start` waits for a server that is starting too.
 ACK_WAIT_S: Final = 30.0  # How late events come again that a crashed process had taken.
+LOOK_S: Final = 10.0  # How late a publisher notices that the stream was lost while the connection stayed.
 NOT_READY_AFTER_S: Final = 5.0  # A reconnect takes a second; readiness should not flap with it.
 
 _log = get_logger(__name__)
@@ -66,6 +68,8 @@ class JetStreamBus:
         self._jetstream: JetStreamContext | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._usable = asyncio.Event()  #: Connected, and the stream exists.
+        self._kept_since_ms = 0
+        self._changed = asyncio.Event()  #: Something happened to the connection.
         self._away_since_s: float | None = 0.0  #: None while connected; never connected counts as long ago.
 
     @property
@@ -74,6 +78,11 @@ class JetStreamBus:
         if self._away_since_s is None:
             return self._usable.is_set()
         return self._usable.is_set() and time.monotonic() - self._away_since_s <= NOT_READY_AFTER_S
+
+    @property
+    def kept_since_ms(self) -> int:
+        """See `EventBus.kept_since_ms`."""
+        return self._kept_since_ms
 
     def subscribe(self, consumer: str, subjects: Sequence[str], handler: Handler) -> None:
         """See `EventBus.subscribe`."""
@@ -140,7 +149,7 @@ class JetStreamBus:
             error_cb=_log_error,
             disconnected_cb=self._on_disconnected,
             reconnected_cb=self._on_reconnected,
-            closed_cb=_setter(closed),
+            closed_cb=_setter(closed, self._changed),
         )
         try:
             self._jetstream = jetstream = client.jetstream(timeout=CALL_TIMEOUT_S)
@@ -163,14 +172,29 @@ class JetStreamBus:
             ]
             for consumer in self._consumers:
                 consumer.start()
-            await closed.wait()
+            while not closed.is_set():
+                await self._look_after(jetstream)
         finally:
             await self._disconnect()
+
+    async def _look_after(self, jetstream: JetStreamContext) -> None:
+        """Wait for a reconnect, the end, or LOOK_S, and see whether the stream is there and still the same one.
+
+        Who only publishes would not notice otherwise that another process has made it again.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self._changed.wait()
+        self._changed.clear()
+        try:
+            await self._restore(jetstream)
+        except (NatsError, TimeoutError, OSError) as error:  # The next look finds out.
+            _log.warning("event_stream_unseen", error=type(error).__name__)
 
     async def _restore(self, jetstream: JetStreamContext) -> None:
         """Make the stream when it does not exist. An operator may have changed its settings; they stay."""
         try:
-            await jetstream.stream_info(STREAM)
+            self._found(await jetstream.stream_info(STREAM))
             return
         except NotFoundError:
             pass
@@ -185,10 +209,13 @@ class JetStreamBus:
             num_replicas=self._replicas,
         )
         try:
-            await jetstream.add_stream(config)
+            self._found(await jetstream.add_stream(config))
             _log.info("event_stream_made", stream=STREAM)
         except APIError:
-            await jetstream.stream_info(STREAM)  # Another process was faster, with other settings.
+            self._found(await jetstream.stream_info(STREAM))  # Another process was faster, with other settings.
+
+    def _found(self, stream: StreamInfo) -> None:
+        self._kept_since_ms = 0 if stream.created is None else round(stream.created.timestamp() * 1000)
 
     async def _disconnect(self) -> None:
         consumers, self._consumers = self._consumers, []
@@ -211,6 +238,7 @@ class JetStreamBus:
 
     async def _on_reconnected(self) -> None:
         self._away_since_s = None
+        self._changed.set()
         _log.info("event_bus_reconnected")
 
 
@@ -218,8 +246,9 @@ async def _log_error(error: Exception) -> None:
     _log.warning("event_bus_error", error=type(error).__name__)
 
 
-def _setter(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+def _setter(*events: asyncio.Event) -> Callable[[], Awaitable[None]]:
     async def callback() -> None:
-        event.set()
+        for event in events:
+            event.set()
 
     return callback

@@ -12,7 +12,7 @@ from kit.events.port import Retry
 from kit.events.tables import INBOX, OUTBOX
 
 CLAIM_MS: Final = 15_000  # Longer than one publish; after a crash another replica's relay waits this long.
-OUTBOX_KEPT_MS: Final = 10 * 60_000  # Sent rows are only for somebody who looks at what just happened.
+OUTBOX_KEPT_MS: Final = 10 * 60_000  # Sent rows are there to be sent again when the stream is lost with unread events.
 INBOX_KEPT_MS: Final = 4 * 86_400_000  # A day longer than the stream keeps what it may deliver again.
 PRUNE_ROWS_MAX: Final = 1_000  # In one transaction, so that nobody waits behind it.
 
@@ -52,6 +52,11 @@ _OF_THIS: Final = OUTBOX.c.seq == bindparam("of_seq")
 _LATER: Final = update(OUTBOX).where(_OF_THIS).values(due_ms=bindparam("then_ms"), tries=OUTBOX.c.tries + 1)
 _GIVE_UP: Final = (
     update(OUTBOX).where(_OF_THIS).values(sent_ms=bindparam("now_ms"), tries=OUTBOX.c.tries + 1, error=bindparam("why"))
+)
+_RESEND: Final = (
+    update(OUTBOX)
+    .where(OUTBOX.c.sent_ms < bindparam("sent_before_ms"), OUTBOX.c.error.is_(None))
+    .values(sent_ms=None, due_ms=0)
 )
 _PRUNE_OUTBOX: Final = delete(OUTBOX).where(
     OUTBOX.c.seq.in_(
@@ -117,6 +122,15 @@ def settle(outcomes: Collection[Outcome], retry: Retry) -> Callable[[Tx], None]:
             else:
                 then_ms = tx.now_ms + round(retry.delay_s(tries) * 1000)
                 tx.conn.execute(_LATER, {"of_seq": seq, "then_ms": then_ms})
+
+    return work
+
+
+def resend(*, sent_before_ms: int) -> Callable[[Tx], int]:
+    """Return a work that makes all events unsent which are still here and were sent earlier; it tells how many."""
+
+    def work(tx: Tx) -> int:
+        return tx.conn.execute(_RESEND, {"sent_before_ms": sent_before_ms}).rowcount
 
     return work
 

@@ -78,6 +78,15 @@ class EventBus(Protocol):
         """Whether the bus is usable, or was a moment ago."""
         ...
 
+    @property
+    def kept_since_ms(self) -> int:
+        """Since when the server keeps what is published, in unix milliseconds of its clock.
+
+        What was published before may be gone: it went into a stream that was lost and made again. 0 where nothing
+        can be lost, and before the first connection.
+        """
+        ...
+
 
 def check_subscription(consumer: str, subjects: Sequence[str]) -> None:
     """Raise ValueError unless both are well-formed."""

@@ -13,7 +13,7 @@ from kit import crash
 from kit.db import Database
 from kit.errors import AppError, DependencyUnavailable
 from kit.events.lanes import KeyedLanes
-from kit.events.outbox import Outcome, Outgoing, prune, settle, take
+from kit.events.outbox import Outcome, Outgoing, prune, resend, settle, take
 from kit.events.port import EventBus, HandlerFailed, Retry
 from kit.events.tables import OUTBOX_SIGNAL
 from kit.logging import get_logger
@@ -22,6 +22,7 @@ POLL_S: Final = 1.0  # Finds what nobody poked for: rows of other processes, of 
 IN_FLIGHT_MAX: Final = 256  # Events being published at once; enough to fill a group commit of their handlers.
 AWAY_MAX_S: Final = 5.0  # Between tries while the bus or the database is away; each costs one call.
 PRUNE_EVERY_S: Final = 60.0
+CLOCKS_DIFFER_MS: Final = 60_000  # The bus' clock and the database's, at most; inboxes know what is sent in vain.
 STOP_TIMEOUT_S: Final = 5.0  # For the handlers that run when the process ends; what is cut off is sent again.
 
 BEFORE_PUBLISH: Final = crash.declare("events.relay.before_publish", "the row is committed, the bus has nothing")
@@ -43,6 +44,7 @@ class OutboxRelay:
         self._held: dict[int, Outgoing] = {}  #: In the lanes, or finished and not yet written down.
         self._outcomes: list[Outcome] = []
         self._bus_failures = 0
+        self._bus_kept_since_ms = 0
         self._paused_until_s = 0.0
         self._prune_at_s = 0.0
         db.listen(OUTBOX_SIGNAL, self.poke)
@@ -73,10 +75,12 @@ class OutboxRelay:
 
     async def _round(self) -> None:
         now_s = asyncio.get_running_loop().time()
+        if self._bus.kept_since_ms != self._bus_kept_since_ms:
+            await self._send_lost_again(self._bus.kept_since_ms)
         if now_s >= self._paused_until_s and self._lanes.room > 0:
             await self._take()
         await self._settle()
-        if now_s >= self._prune_at_s:
+        if now_s >= self._prune_at_s and self._bus.ready:  # While it is away, nobody knows what it will have lost.
             more = await self._db.write(prune)
             self._prune_at_s = now_s + (POLL_S if more else PRUNE_EVERY_S)
 
@@ -95,6 +99,13 @@ class OutboxRelay:
         for outgoing in rows:
             self._held[outgoing.seq] = outgoing
             self._lanes.add(outgoing.event.order, partial(self._publish, outgoing))
+
+    async def _send_lost_again(self, kept_since_ms: int) -> None:
+        """Send what went into a stream that is no more, as far back as sent rows are kept."""
+        events = await self._db.write(resend(sent_before_ms=kept_since_ms + CLOCKS_DIFFER_MS))
+        self._bus_kept_since_ms = kept_since_ms
+        if events:
+            _log.info("events_sent_again", events=events)
 
     async def _publish(self, outgoing: Outgoing) -> None:
         """Publish one event and note the outcome; part of a lane, so it does not raise."""
