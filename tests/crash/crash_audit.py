@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from crash_hooks import Hooks
 from crash_houses import POINTS, EmbeddedHouse, House
 from crash_load import Diary, Load
 
@@ -21,6 +22,7 @@ from testkit.openclient import OpenClient, Refused
 
 QUIET_TIMEOUT_S: Final = 120.0  # A lease of 30 s, the backlog on a machine that does other things too, and sweeps.
 LOOK_S: Final = 0.25
+BUSY: Final = 3  # Jobs under way, so that the next process finds leases, holds and files as they lie.
 TERMINAL_KINDS: Final = {3: "succeeded", 4: "failed", 5: "expired", 6: "cancelled"}
 BROKEN_OFF: Final = "The work on this job broke off too many times."
 
@@ -34,6 +36,7 @@ UNSETTLED: Final[dict[str, dict[str, str]]] = {
         "open holds": "SELECT count(*) AS n FROM holds WHERE state = 'held'",
         "unsent events of billing": "SELECT count(*) AS n FROM outbox WHERE sent_ms IS NULL",
     },
+    "gateway": {"webhooks under way": "SELECT count(*) AS n FROM deliveries WHERE state = 'pending'"},
     "assets": {"unfinished deletions": "SELECT count(*) AS n FROM assets WHERE standing = 'deleting'"},
 }
 
@@ -59,6 +62,14 @@ async def work_under_way(house: House) -> int:
     return int(row["n"])
 
 
+async def until_busy(house: House, *, jobs: int = BUSY) -> None:
+    """Wait until so many jobs are under way. Raises AssertionError."""
+    deadline = time.monotonic() + QUIET_TIMEOUT_S
+    while await work_under_way(house) < jobs:
+        assert time.monotonic() < deadline, "the load is no load"
+        await asyncio.sleep(LOOK_S / 5)
+
+
 async def settle(house: House, *, timeout_s: float = QUIET_TIMEOUT_S) -> float:
     """Wait until no job, hold, event or deletion is under way and return how long it took. Raises AssertionError."""
     began_s = time.monotonic()
@@ -78,8 +89,11 @@ async def _unsettled(house: House) -> dict[str, int]:
     return found
 
 
-async def audit(house: House, load: Load) -> Counter[str]:
-    """Check everything there is to check and return what was counted. Raises AssertionError with every fault."""
+async def audit(house: House, load: Load, hooks: Hooks | None = None) -> Counter[str]:
+    """Check everything there is to check and return what was counted. Raises AssertionError with every fault.
+
+    With `hooks`, where the load's webhooks go, every end must have been told.
+    """
     findings = Findings()
     jobs = {row["id"]: row for row in await house.rows("jobs", "SELECT * FROM jobs")}
     await _check_logs(house, jobs, findings)
@@ -91,6 +105,8 @@ async def audit(house: House, load: Load) -> Counter[str]:
         await _check_wallet(partner.open, partner.diary, jobs, holds, findings)
     await _check_ledger(house, findings)
     await _check_bytes(house, jobs, findings)
+    if hooks is not None:
+        _check_hooks(hooks, jobs, findings)
     findings.same(await house.strays(), {}, "processes that outlived their parent")
     findings.counts.update(_ends(jobs))
     findings.counts["jobs"] = len(jobs)
@@ -249,6 +265,15 @@ async def _check_keys(house: House, diary: Diary, findings: Findings) -> None:
     for key, job_ids in diary.keys.items():
         findings.same(job_ids, {stored.get(key)}, f"jobs of key {key}")
     findings.counts["keys"] += len(diary.keys)
+
+
+def _check_hooks(hooks: Hooks, jobs: dict[str, Any], findings: Findings) -> None:
+    """Each job's end was told, in one message, however often that was sent."""
+    told = hooks.told
+    for job_id, job in jobs.items():
+        statuses = [status for _, status in told.get(job_id, ())]
+        findings.same(statuses, [TERMINAL_KINDS.get(job["state"])], f"messages about {job_id}")
+    findings.counts["webhooks"] = len(told)
 
 
 # Records and files

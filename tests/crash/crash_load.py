@@ -23,7 +23,7 @@ UNFINISHED_MAX: Final = 12  # Of one partner: the house is never idle, and soon 
 HANDS: Final = 3  # Requests at once of one partner.
 PAUSE_S: Final = 0.02  # Between two requests of one hand.
 AWAY_PAUSE_S: Final = 0.1  # Until the next try while nobody answers.
-ANSWER_TIMEOUT_S: Final = 90.0  # For a retry that has to bridge a restart.
+ANSWER_TIMEOUT_S: Final = 600.0  # For a retry that has to bridge many restarts on a machine with other work.
 SIDES: Final = (64, 72, 96)
 
 #: The service is there, and what it needs is not: the very same call will do later.
@@ -92,7 +92,7 @@ class Partner:
             (self._submit, 4),
             (self._submit_with_key, 4),
             (self._upload_and_upscale, 3),
-            (self._cancel, 2),
+            (self._cancel, 1),
             (self._poll, 6),
             (self._list, 1),
             (self._download, 2),

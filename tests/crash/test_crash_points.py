@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crash_audit import audit, settle, sweep_leftovers, work_under_way
+from crash_audit import audit, settle, sweep_leftovers, until_busy, work_under_way
 from crash_catalogue import declared, declared_when_imported, embedded, on_servers
 from crash_houses import ATELIER, EmbeddedHouse, House, StackHouse
 
@@ -18,7 +18,6 @@ from kit.crash import ENVIRONMENT, EXIT_STATUS
 from testkit.servers import ServerNotStarted
 
 REACHED_S = 60.0  # The load does everything the house can within a second or two of an idle machine.
-BUSY = 3  # Jobs under way, so that the next process finds leases, holds and files as they lie.
 TRIES_MAX = 5
 LOOK_S = 0.05
 POINTS = declared()
@@ -69,7 +68,7 @@ async def test_nothing_is_lost_or_doubled_when_one_service_of_the_stack_dies_at_
         load = await house.load(random.Random(1))
         async with load:
             for service, point in on_servers(POINTS):
-                await _until_busy(house)
+                await until_busy(house)
                 await _dies_at(house, service, point)
                 await house.start(service)
             await load.stop()
@@ -83,18 +82,11 @@ async def _leave_work_half_done(house: EmbeddedHouse) -> None:
     """Start and kill, as any crash does it, until the dead one has left jobs behind that it had not settled."""
     for _ in range(TRIES_MAX):
         await house.start()
-        await _until_busy(house)
+        await until_busy(house)
         await house.kill()
         if await work_under_way(house):
             return
     raise AssertionError("the house is always quiet when it is killed")
-
-
-async def _until_busy(house: House) -> None:
-    deadline = time.monotonic() + REACHED_S
-    while await work_under_way(house) < BUSY:
-        assert time.monotonic() < deadline, "the load is no load"
-        await asyncio.sleep(LOOK_S)
 
 
 async def _dies_at(house: House, service: str, point: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from crash_audit import audit, settle, sweep_leftovers
+from crash_hooks import ENVIRONMENT, Hooks
 from crash_houses import EmbeddedHouse
 
 KILLS = 26
@@ -34,7 +35,7 @@ SHARDS: list[Mapping[str, str]] = [
     {"PROVIDERS_LEASE_S": "5", "PROVIDERS_ENGINE_WORKERS": "2"},
     {},  # As shipped.
 ]
-QUICK = {"ASSETS_SWEEP_EVERY_S": "0.5", "PROVIDERS_ENGINE_WORKERS": "1"}
+QUICK = {**ENVIRONMENT, "ASSETS_SWEEP_EVERY_S": "0.5", "PROVIDERS_ENGINE_WORKERS": "1"}
 
 
 @pytest.mark.timeout(900)
@@ -45,14 +46,14 @@ async def test_nothing_is_lost_or_doubled_when_killed_at_random_moments(
     seed = int(os.environ.get(SEED_VARIABLE) or secrets.randbits(32))
     print(f"shard {shard}: {SEED_VARIABLE}={seed}")
     rng, began_s = random.Random(f"{seed}/{shard}"), time.monotonic()
-    async with EmbeddedHouse(tmp_path / "house", environment=QUICK | SHARDS[shard]) as house:
-        load = await house.load(rng)
+    async with Hooks() as hooks, EmbeddedHouse(tmp_path / "house", environment=QUICK | SHARDS[shard]) as house:
+        load = await house.load(rng, webhook_url=hooks.url)
         async with load:
             moments = await _kill_again_and_again(house, rng)
             await house.start()
             await load.stop()
             quiet_s = await settle(house)
-        counts = await audit(house, load)
+        counts = await audit(house, load, hooks)
         await sweep_leftovers(house)
     assert counts["succeeded"] >= KILLS, "the load was no load"
     for name, value in {"seed": seed, "kills": house.kills, **counts}.items():
