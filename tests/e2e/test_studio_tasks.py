@@ -147,3 +147,32 @@ async def test_picture_without_a_face_fails_and_costs_nothing(studio: StudioClie
     again = await studio.submit("submit_face_enhance_task", encoded(photo(SIZE), "PNG"))
     assert again["remaining_count"] == 4
     await studio.finished(again["task_id"])
+
+
+async def test_picture_is_edited_as_the_instruction_says(run: Run, studio: StudioClient) -> None:
+    picture = photo(SIZE)
+
+    _, painted = await run("submit_edit_image_task", encoded(picture, "PNG"))
+    result = await _picture(studio, painted["images_url"])
+    assert result.size == SIZE
+    assert 3 < difference(result, picture) < 60  # Another manner, the same motif.
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_both_model_versions_take_the_colour_out(studio: StudioClient, version: str) -> None:
+    submitted = await studio.submit(
+        "submit_edit_image_task", encoded(photo(SIZE), "PNG"), prompt="变成黑白", model_version=version
+    )
+    done = await studio.finished(submitted["task_id"])
+
+    red, green, blue = (await _picture(studio, done["images_url"])).convert("RGB").split()
+    assert red.tobytes() == green.tobytes() == blue.tobytes()
+
+
+async def test_instruction_that_nobody_can_follow_fails_and_costs_nothing(studio: StudioClient) -> None:
+    for _ in range(2):
+        submitted = await studio.submit(
+            "submit_edit_image_task", encoded(photo(SIZE), "PNG"), prompt="给这只猫戴上一顶帽子"
+        )
+        assert submitted["remaining_count"] == 4
+        assert (await studio.finished(submitted["task_id"]))["status"] == "Failed"

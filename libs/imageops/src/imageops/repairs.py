@@ -1,4 +1,4 @@
-"""The operations that repair a picture, as they are run by name.
+"""The operations that repair or edit a picture, as they are run by name.
 
 Each brings OpenCV, so its module is imported by the first job that needs it.
 """
@@ -13,6 +13,18 @@ from imageops.parameters import Parameter, Value
 from imageops.progress import OnProgress, between
 
 _Made = Iterator[Image.Image | Output]
+
+
+def _edit(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
+    from imageops.editing.edit import ModelVersion, edit
+
+    yield edit(
+        images[0],
+        cast(str, values["prompt"]),
+        seed,
+        model_version=cast(ModelVersion, values["model_version"]),
+        on_progress=between(0.0, WORKED, on_progress),
+    )
 
 
 def _face_enhance(images: list[Image.Image], _values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:
@@ -50,6 +62,31 @@ def _remove_watermark(
 
 
 REPAIRS = (
+    Operation(
+        capability="image.edit",
+        summary="Change style, light, colours or focus as an instruction in English or Chinese says.",
+        inputs_min=1,
+        inputs_max=1,
+        parameters=(
+            Parameter(
+                name="prompt",
+                kind="text",
+                summary="The instruction; what is not understood whole is refused.",
+                required=True,
+                minimum=1,
+                maximum=4000,
+            ),
+            Parameter(
+                name="model_version",
+                kind="choice",
+                summary="v2 heeds words such as slightly and very, and paints large pictures finer.",
+                default="v1",
+                choices=("v1", "v2"),
+            ),
+            FORMAT,
+        ),
+        work=_edit,
+    ),
     Operation(
         capability="image.face_enhance",
         summary="Repair soft and grainy frontal faces; the rest of the picture stays as it is.",

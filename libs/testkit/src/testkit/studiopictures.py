@@ -64,6 +64,43 @@ def studded(size: tuple[int, int] = (240, 200)) -> tuple[Image.Image, Image.Imag
     return large.resize(size, Image.Resampling.BOX), clean
 
 
+def logo(size: tuple[int, int] = (160, 120)) -> Image.Image:
+    """A drawing in five flat colours."""
+    picture = Image.new("RGB", size, (255, 255, 255))
+    draw = ImageDraw.Draw(picture)
+    draw.circle((size[0] * 0.35, size[1] * 0.5), size[1] * 0.35, fill=(200, 30, 40))
+    draw.polygon(
+        ((size[0] * 0.5, size[1] * 0.85), (size[0] * 0.7, size[1] * 0.15), (size[0] * 0.9, size[1] * 0.85)),
+        fill=(90, 90, 90),
+    )
+    draw.rectangle((size[0] * 0.55, size[1] * 0.6, size[0] * 0.95, size[1] * 0.8), fill=(30, 60, 160))
+    draw.rectangle((size[0] * 0.1, size[1] * 0.88, size[0] * 0.9, size[1] * 0.95), fill=(20, 20, 20))
+    return picture
+
+
+def garment(size: tuple[int, int] = (480, 480), *, period: tuple[int, int] = (48, 40)) -> Image.Image:
+    """A shirt with a repeating print before a light wall, under uneven light."""
+    motif = Image.new("RGB", period, (238, 226, 200))
+    draw = ImageDraw.Draw(motif)
+    draw.circle((14, 14), 9, fill=(186, 40, 60))
+    draw.rectangle((28, 20, 42, 34), fill=(36, 92, 70))
+    draw.polygon(((30, 4), (44, 4), (37, 14)), fill=(40, 60, 140))
+    print_ = Image.new("RGB", size)
+    for column in range(0, size[0], period[0]):
+        for row in range(0, size[1], period[1]):
+            print_.paste(motif, (column, row))
+    shape = Image.new("L", size, 0)
+    left, top, right, bottom = (round(share * size[0]) for share in (0.2, 0.1, 0.8, 0.95))
+    cut = ImageDraw.Draw(shape)
+    cut.rectangle((left, top, right, bottom), fill=255)
+    cut.polygon(((left, top), (left - 60, top + 90), (left, top + 130)), fill=255)
+    cut.polygon(((right, top), (right + 60, top + 90), (right, top + 130)), fill=255)
+    worn = Image.composite(print_, Image.new("RGB", size, (214, 216, 220)), shape)
+    light = (1 + 0.08 * np.sin(np.linspace(0, 2 * np.pi, size[0])))[None, :, None]
+    grain = np.random.default_rng(9).normal(0, 1.5, (size[1], size[0], 3))
+    return _picture(np.asarray(worn) * light + grain)
+
+
 def difference(one: Image.Image, other: Image.Image) -> float:
     """Root mean square of the difference in levels of 255."""
     both = [np.asarray(picture.convert("RGB"), np.float32) for picture in (one, other)]

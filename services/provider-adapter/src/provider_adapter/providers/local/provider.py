@@ -27,6 +27,7 @@ NAME: Final = "local"
 #: that would cost the service a second at start and memory for ever. A test keeps the two equal.
 CAPABILITIES: Final = frozenset(
     {
+        "image.edit",
         "image.face_enhance",
         "image.generate",
         "image.remove_diamonds",
