@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import Request
 
-from edge.body import read_json_object
+from edge.body import LEVELS_MAX, read_json_object
 from kit.errors import BodyTooLarge, InvalidArgument
 
 
@@ -44,6 +44,24 @@ async def test_malformed_json_is_refused_and_blamed_on_its_member(body: bytes, f
 async def test_body_is_refused_when_it_is_no_object(body: bytes) -> None:
     with pytest.raises(InvalidArgument, match="must be a JSON object"):
         await read_json_object(_request(body))
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [b"[" * LEVELS_MAX + b"]" * LEVELS_MAX, b'{"a":' * 300 + b"1" + b"}" * 300, b"[{}," * 999 + b"1" + b"]" * 999],
+)
+async def test_body_that_could_not_be_written_again_is_refused(deep: bytes) -> None:
+    """orjson reads four times as deep as it writes: the parameters of such a body were an error of ours."""
+    with pytest.raises(InvalidArgument, match="levels deep") as caught:
+        await read_json_object(_request(b'{"flat": ' + b"[[1]]" + b', "seed": ' + deep + b"}"))
+    assert caught.value.field == "seed"
+
+
+async def test_many_brackets_are_not_levels() -> None:
+    body = (
+        b'{"a": ' + b"[" * (LEVELS_MAX - 1) + b"]" * (LEVELS_MAX - 1) + b', "b": [' + b",".join([b"[{}]"] * 99) + b"]}"
+    )
+    assert len((await read_json_object(_request(body)))["b"]) == 99
 
 
 async def test_body_is_refused_when_it_is_too_large() -> None:

@@ -181,6 +181,18 @@ async def test_task_looks_as_in_the_document(front: Any) -> None:
     assert front.gateway.asked[0][2]["authorization"] == TOKEN["authorization"]
 
 
+async def test_task_whose_picture_was_deleted_is_a_task_without_a_link(front: Any) -> None:
+    """It was answered as a task that does not exist."""
+    outputs = [job_pb2.Output(asset_id="asset_1", mime_type="image/png")]
+    front.gateway.answers = {
+        "GetJob": pb2.GetJobResponse(job=job("SUCCEEDED", progress=100, outputs=outputs)),
+        "LinkAssets": AssetNotFound(),
+    }
+    answer = await front.http.get("/user/ai/tasks/TASK-20251026153045123-4567", headers=TOKEN)
+    assert answer.status_code == 200
+    assert (answer.json()["data"]["status"], answer.json()["data"]["resultUrl"]) == ("completed", None)
+
+
 @pytest.mark.parametrize(
     ("state", "reason", "message"),
     [

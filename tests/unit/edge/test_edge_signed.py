@@ -77,6 +77,7 @@ def test_num_is_one_where_it_is_absent() -> None:
     [
         ({"text": ""}, "text", "text不能为空"),
         ({"text": "  "}, "text", "text不能为空"),
+        ({"text": "猫\x00"}, "text", "text参数错误"),
         ({"text": "字" * 101}, "text", "text长度不能超过100个字"),
         ({"resolution": ""}, "resolution", "分辨率值不正确"),
         ({"resolution": "1024x1024"}, "resolution", "分辨率值不正确"),
@@ -204,6 +205,17 @@ async def test_query_of_a_task_without_a_result_says_why(front: Any, state: str,
 async def test_query_without_a_task_id_is_named(front: Any) -> None:
     front.gateway.answers = {"AuthorizeUpload": pb2.AuthorizeUploadResponse()}
     assert await query(front) == {"code": 400, "msg": "taskId不能为空", "charge": False}
+
+
+async def test_pictures_that_are_left_are_linked_when_one_was_deleted(front: Any) -> None:
+    def link(request: pb2.LinkAssetsRequest) -> Any:
+        gone = "asset_1" in request.asset_ids
+        return AppError.of(ErrorReason.ASSET_NOT_FOUND) if gone else pb2.LinkAssetsResponse(tokens=request.asset_ids)
+
+    outputs = [job_pb2.Output(asset_id=f"asset_{number}", mime_type="image/png") for number in range(3)]
+    front.gateway.answers = {"GetJob": pb2.GetJobResponse(job=job("SUCCEEDED", outputs=outputs)), "LinkAssets": link}
+    data = (await query(front, taskId=JOB_ID))["data"]
+    assert [one["image"].rpartition("/")[2] for one in data["imgUrls"]] == ["asset_0.png", "asset_2.png"]
 
 
 @pytest.mark.parametrize("name", ["x\x00", "x" * 65, "任务"])

@@ -12,6 +12,7 @@ from kit.errors import BodyTooLarge, InvalidArgument
 JSON_TYPES: Final = ("application/json",)
 BLAME_CHARS_MAX: Final = 64 * 1024  # A mistake further behind is reported by its place alone: looking takes time.
 NAME_CHARS_MAX: Final = 64
+LEVELS_MAX: Final = 32  # Contracts need four; orjson reads 1,024 but writes 254, and parameters are written again.
 
 _PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]')
 
@@ -42,9 +43,23 @@ async def read_json_object(request: Request, limit: int = JSON_BODY_BYTES_MAX) -
         raise InvalidArgument(message, field=_member_at(error.doc, error.pos)) from error
     if not isinstance(value, dict):
         raise InvalidArgument("The request body must be a JSON object.")
+    if body.count(b"[") + body.count(b"{") > LEVELS_MAX and (member := _too_deep(value)) is not None:
+        raise InvalidArgument(f"{member} must be at most {LEVELS_MAX} levels deep.", field=member)
     if "\x00" in body.decode() or b"\\u0000" in body:
         raise InvalidArgument("The request body must not contain NUL characters.")
     return value
+
+
+def _too_deep(value: dict[str, Any]) -> str | None:
+    """A top-level member that holds too many levels."""
+    for name, member in value.items():
+        level, depth = [member], 0
+        while level := [one for one in level if isinstance(one, (dict, list))]:
+            depth += 1
+            if depth >= LEVELS_MAX:
+                return name[:NAME_CHARS_MAX]
+            level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
+    return None
 
 
 def _member_at(text: str, position: int) -> str | None:

@@ -1,5 +1,6 @@
 """Public links: results for contracts whose documents promise a URL that needs no header."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -68,24 +69,40 @@ class Links:
             raise AssetNotFound(field=f"inputs[{index}]") if http_status(error.reason) < 500 else error from error
 
     async def urls(self, request: HTTPConnection, metadata: Metadata, outputs: Sequence[job_pb2.Output]) -> list[str]:
-        """Links to a job's outputs, in order; the same output has the same link for ever."""
+        """Links to a job's outputs, in order; the same output has the same link for ever.
+
+        An output that its owner has deleted, or that was kept long enough, has none: the job is what it was.
+        """
         tokens = await self.tokens(metadata, [output.asset_id for output in outputs])
         base = self.base(request)
         return [
-            f"{base}{PREFIX}/{token}.{_EXTENSIONS.get(output.mime_type, 'bin')}"
-            for token, output in zip(tokens, outputs, strict=True)
+            f"{base}{PREFIX}/{tokens[output.asset_id]}.{_EXTENSIONS.get(output.mime_type, 'bin')}"
+            for output in outputs
+            if output.asset_id in tokens
         ]
 
-    async def tokens(self, metadata: Metadata, asset_ids: Sequence[str]) -> list[str]:
-        """The links' unguessable parts."""
-        unknown = [asset_id for asset_id in asset_ids if asset_id not in self._tokens]
+    async def tokens(self, metadata: Metadata, asset_ids: Sequence[str]) -> dict[str, str]:
+        """The links' unguessable parts by asset; assets that are gone are left out."""
+        found = {asset_id: self._tokens[asset_id] for asset_id in asset_ids if asset_id in self._tokens}
+        unknown = [asset_id for asset_id in asset_ids if asset_id not in found]
         if unknown:
-            wanted = pb2.LinkAssetsRequest(asset_ids=unknown)
-            answer = await self._backend.gateway.LinkAssets(wanted, timeout=CALL_TIMEOUT_S, metadata=metadata)
+            made: dict[str, str] = {}
+            try:
+                made = await self._make(metadata, unknown)
+            except AssetNotFound:
+                for asset_id in unknown if len(unknown) > 1 else ():
+                    with contextlib.suppress(AssetNotFound):
+                        made |= await self._make(metadata, [asset_id])
             if len(self._tokens) >= TOKENS_KEPT:
                 self._tokens.clear()
-            self._tokens.update(zip(unknown, answer.tokens, strict=True))
-        return [self._tokens[asset_id] for asset_id in asset_ids]
+            self._tokens.update(made)
+            found |= made
+        return found
+
+    async def _make(self, metadata: Metadata, asset_ids: Sequence[str]) -> dict[str, str]:
+        wanted = pb2.LinkAssetsRequest(asset_ids=asset_ids)
+        answer = await self._backend.gateway.LinkAssets(wanted, timeout=CALL_TIMEOUT_S, metadata=metadata)
+        return dict(zip(asset_ids, answer.tokens, strict=True))
 
     def routes(self) -> list[Route]:
         return [Route(f"{PREFIX}/{{name}}", self.open, methods=["GET"])]

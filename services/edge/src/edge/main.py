@@ -8,6 +8,7 @@ from typing import Final
 
 import uvicorn
 import uvloop
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from edge.app import build_app
 from edge.backend import Backend
@@ -23,6 +24,7 @@ NAME: Final = "edge"
 STOP_TIMEOUT_S: Final = SHUTDOWN_GRACE_S + 5
 BACKLOG: Final = 2048
 WS_MESSAGE_BYTES_MAX: Final = 4096  # Partners have nothing to send.
+UNREADABLE: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 WS_PING_S: Final = 20.0  # Proxies cut a silent connection after a minute.
 KEEP_ALIVE_S: Final = 75  # Longer than the 60 s that load balancers keep idle connections.
 
@@ -35,6 +37,19 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Sockets(WebSocketsSansIOProtocol):
+    """uvicorn's, which says nothing and keeps a connection for ever when it cannot read the handshake.
+
+    So it is with a header beyond 8 KiB: the library has its refusal (431) ready, and nobody sends it.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.transport.is_closing():
+            self.transport.write(b"".join(self.conn.data_to_send()) or UNREADABLE)
+            self.transport.close()
 
 
 class Edge:
@@ -57,7 +72,7 @@ class Edge:
                 access_log=False,
                 lifespan="off",
                 http="httptools",
-                ws="websockets-sansio",
+                ws=_Sockets,
                 ws_max_size=WS_MESSAGE_BYTES_MAX,
                 ws_ping_interval=WS_PING_S,
                 server_header=False,
