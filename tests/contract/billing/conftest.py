@@ -16,6 +16,7 @@ from billing.domain import (
     Grant,
     Hold,
     HoldOrder,
+    JobEnd,
     Price,
     PriceOption,
     Proof,
@@ -57,8 +58,8 @@ class FakeFates:
     def alive(self, *job_ids: str) -> None:
         self.known.update({job_id: Fate(job_id=job_id) for job_id in job_ids})
 
-    def finished(self, job_id: str, *, outputs_delivered: int = 0) -> None:
-        self.known[job_id] = Fate(job_id=job_id, finished=True, outputs_delivered=outputs_delivered)
+    def finished(self, job_id: str, *, amount: int = 0, **end: Any) -> None:
+        self.known[job_id] = Fate(job_id=job_id, finished=True, amount=amount, unit=Unit.POINTS, end=JobEnd(**end))
 
 
 class House:
@@ -99,8 +100,8 @@ class House:
         changes = {"client_id": "partner-a", "expire_ms": self.clock.now_ms() + HOUR_MS, **changes}
         return HoldOrder(hold_id=hold_id, price=price, **changes)
 
-    async def settle(self, hold_id: str, outputs: int = 0) -> Hold:
-        return await self.settle_hold(Settlement(hold_id=hold_id, outputs_delivered=outputs))
+    async def settle(self, hold_id: str, amount: int = 0) -> Hold:
+        return await self.settle_hold(Settlement(hold_id=hold_id, amount=amount))
 
     async def wallet(self, client: str = "partner-a", unit: Unit = Unit.POINTS) -> tuple[int, int, int]:
         """(available, held, spent)"""

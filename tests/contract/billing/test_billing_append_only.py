@@ -47,7 +47,7 @@ async def written(house: Any) -> Any:
     """Books with one row of everything."""
     await house.grant(100)
     await house.place("job-1")
-    await house.settle("job-1", 1)
+    await house.settle("job-1", 30)
     await house.place("job-2")
     return house
 

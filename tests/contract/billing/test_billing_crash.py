@@ -127,7 +127,7 @@ class Calls:
             return (await self.holds.PlaceHold(request, timeout=CALL_S)).hold
 
     async def settle(self) -> Any:
-        request = hold_service_pb2.SettleHoldRequest(hold_id="job-1", outputs_delivered=1)
+        request = hold_service_pb2.SettleHoldRequest(hold_id="job-1", amount=30)
         return (await self.holds.SettleHold(request, timeout=CALL_S)).hold
 
     async def wallet(self) -> tuple[int, int, int]:

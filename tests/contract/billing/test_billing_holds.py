@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from billing.api.mapping import HOLD_RESOLVED
-from billing.domain import HoldState, Settlement, Unit
+from billing.domain import HoldState, JobEnd, Settlement, Unit
 from kit.errors import HoldAlreadyResolved, HoldNotFound, InsufficientFunds, InvalidArgument, RequestIdReused
 
 POINTS, COUNT, FEN = Unit.POINTS, Unit.COUNT, Unit.FEN
@@ -54,10 +54,9 @@ async def test_a_refused_hold_leaves_nothing(house: Any) -> None:
 async def test_a_free_job_holds_nothing_and_resolves_once(house: Any) -> None:
     hold = await house.place("job-1", (POINTS, 0))
     assert (hold.amount, hold.state) == (0, HoldState.HELD)
-    resolved = await house.settle("job-1", 1)
-    assert (resolved.state, resolved.captured) == (HoldState.CAPTURED, 0)
-    with pytest.raises(HoldAlreadyResolved):
-        await house.settle("job-1", 0)
+    resolved = await house.settle("job-1")
+    assert (resolved.state, resolved.captured) == (HoldState.RELEASED, 0)
+    assert await house.settle("job-1") == resolved
     assert await house.count("postings") == 0
     assert await house.read.balances("partner-a") == []
 
@@ -67,14 +66,21 @@ async def test_the_same_order_twice_returns_the_first_hold(house: Any) -> None:
     first = await house.place("job-1")
     house.clock.advance(5)
     assert await house.place("job-1", expire_ms=first.expire_ms + 5_000) == first
-    resolved = await house.settle("job-1", 1)
+    resolved = await house.settle("job-1", 30)
     assert await house.place("job-1") == resolved
     assert await house.wallet() == (0, 0, 30)
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"option": (POINTS, 31)}, {"option": (FEN, 30)}, {"outputs": 2}, {"client_id": "b"}, {"catalog_version": "v2"}],
+    [
+        {"option": (POINTS, 31)},
+        {"option": (FEN, 30)},
+        {"outputs": 2},
+        {"client_id": "b"},
+        {"catalog_version": "v2"},
+        {"model": "m"},
+    ],
 )
 async def test_the_same_id_with_another_order_is_refused(house: Any, changes: dict[str, Any]) -> None:
     fields = dict(changes)
@@ -116,32 +122,54 @@ async def test_a_wallet_for_n_holds_accepts_exactly_n(house: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outputs_delivered", "state", "wallet"),
+    ("amount", "state", "wallet"),
     [
         (0, HoldState.RELEASED, (100, 0, 0)),
-        (1, HoldState.CAPTURED, (80, 0, 20)),
-        (3, HoldState.CAPTURED, (40, 0, 60)),
-        (9, HoldState.CAPTURED, (40, 0, 60)),
+        (1, HoldState.CAPTURED, (99, 0, 1)),
+        (20, HoldState.CAPTURED, (80, 0, 20)),
+        (60, HoldState.CAPTURED, (40, 0, 60)),
     ],
 )
-async def test_settling_pays_for_the_outputs_delivered(
-    house: Any, outputs_delivered: int, state: HoldState, wallet: tuple[int, int, int]
+async def test_settling_captures_so_much_and_gives_back_the_rest(
+    house: Any, amount: int, state: HoldState, wallet: tuple[int, int, int]
 ) -> None:
     await house.grant(100)
     await house.place("job-1", (POINTS, 20), outputs=3)
-    hold = await house.settle("job-1", outputs_delivered)
+    hold = await house.settle("job-1", amount)
     assert (hold.state, hold.captured, hold.resolve_ms) == (state, wallet[2], house.clock.now_ms())
     assert await house.wallet() == wallet
     assert await house.read.hold("job-1") == hold
 
 
+@pytest.mark.parametrize("wrong", [{"amount": 61}, {"amount": 60, "unit": Unit.FEN}])
+async def test_more_than_is_held_is_never_captured(house: Any, wrong: dict[str, Any]) -> None:
+    await house.grant(100)
+    await house.place("job-1", (POINTS, 20), outputs=3)
+    with pytest.raises(InvalidArgument):
+        await house.settle_hold(Settlement(hold_id="job-1", **wrong))
+    assert await house.wallet() == (40, 60, 0)
+    assert (await house.settle("job-1", 60)).captured == 60
+
+
+async def test_a_settled_hold_tells_how_its_job_ended(house: Any) -> None:
+    await house.grant(100)
+    placed = await house.place("job-1", model="image.generate")
+    assert (placed.model, placed.end) == ("image.generate", JobEnd())
+    end = JobEnd(outcome="provider_fault", reason="provider_timeout", provider="simulated", provider_cost_fen=12)
+    settled = await house.settle_hold(Settlement(hold_id="job-1", amount=15, unit=POINTS, end=end))
+    assert settled.end == end
+    assert await house.read.hold("job-1") == settled
+    again = await house.settle_hold(Settlement(hold_id="job-1", amount=15, end=JobEnd(outcome="our_fault")))
+    assert again == settled  # The first word stays; only the amount makes it another settlement.
+
+
 async def test_settling_again_returns_the_first_result_or_refuses(house: Any) -> None:
     await house.grant(100)
     await house.place("job-1", (POINTS, 20), outputs=3)
-    first = await house.settle("job-1", 2)
+    first = await house.settle("job-1", 40)
     house.clock.advance(60)
-    assert await house.settle("job-1", 2) == first
-    for other in (0, 1, 3):
+    assert await house.settle("job-1", 40) == first
+    for other in (0, 39, 60, 61):
         with pytest.raises(HoldAlreadyResolved) as refused:
             await house.settle("job-1", other)
     assert refused.value.metadata == {"hold_id": "job-1", "state": "captured", "captured": "40"}
@@ -154,7 +182,7 @@ async def test_racing_settlements_have_one_winner(house: Any, at_once: Any) -> N
     await house.grant(30 * 20)
     for number in range(20):
         await house.place(f"job-{number}")
-        results = await at_once(*[house.settle(f"job-{number}", n % 2) for n in range(8)])
+        results = await at_once(*[house.settle(f"job-{number}", n % 2 * 30) for n in range(8)])
         won = [hold for hold in results if not isinstance(hold, HoldAlreadyResolved)]
         assert len(won) == 4
         assert set(won) == {won[0]}
@@ -167,7 +195,7 @@ async def test_an_event_settles_once_however_often_it_comes(house: Any, at_once:
     await house.grant(90)
     for job in ("job-1", "job-2"):
         await house.place(job)
-    settlement = Settlement(hold_id="job-1", outputs_delivered=1)
+    settlement = Settlement(hold_id="job-1", amount=30)
     first = await house.settle_hold.by_event(settlement, event_id="evt-1")
     assert first.captured == 30
     again = await at_once(*[house.settle_hold.by_event(settlement, event_id="evt-1") for _ in range(3)])
@@ -191,7 +219,7 @@ async def test_each_resolution_leaves_one_event(house: Any) -> None:
     await house.place("job-2")
     assert await house.count("outbox") == 0
     for _ in range(2):
-        await house.settle("job-1", 1)
+        await house.settle("job-1", 30)
         await house.settle("job-2")
     assert await house.count("outbox", f"subject = '{HOLD_RESOLVED}'") == 2
 

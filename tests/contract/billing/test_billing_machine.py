@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from billing.domain import Hold, HoldState, Settlement, Unit
 from billing.ports import Fate
 from kit.db import migrate, open_database
-from kit.errors import HoldAlreadyResolved, InsufficientFunds, RequestIdReused
+from kit.errors import HoldAlreadyResolved, InsufficientFunds, InvalidArgument, RequestIdReused
 from testkit.clock import FakeClock
 
 UNITS = st.sampled_from(list(Unit))
@@ -130,37 +130,37 @@ class Ledger(RuleBasedStateMachine):
         else:
             assert result == (self.open.get(hold_id) or self.ended[hold_id])
 
-    @rule(placed=holds, outputs=st.integers(0, 5), deliveries=st.integers(1, 3), by_event=st.booleans())
-    def settle(self, placed: Any, outputs: int, deliveries: int, by_event: bool) -> None:
-        settlement = Settlement(hold_id=placed[0], outputs_delivered=outputs)
+    @rule(placed=holds, amount=st.integers(0, 50), deliveries=st.integers(1, 3), by_event=st.booleans())
+    def settle(self, placed: Any, amount: int, deliveries: int, by_event: bool) -> None:
+        settlement = Settlement(hold_id=placed[0], amount=amount)
         if by_event:
             event_id = next(self.ids)
             calls = [self.house.settle_hold.by_event(settlement, event_id=event_id) for _ in range(deliveries)]
         else:
             calls = [self.house.settle_hold(settlement) for _ in range(deliveries)]
-        self.check_end(placed[0], [result for result in self.run(*calls) if result is not None], outputs)
+        self.check_end(placed[0], [result for result in self.run(*calls) if result is not None], amount)
 
-    @rule(placed=holds, first=st.integers(0, 5), second=st.integers(0, 5))
+    @rule(placed=holds, first=st.integers(0, 50), second=st.integers(0, 50))
     def settle_in_two_ways_at_once(self, placed: Any, first: int, second: int) -> None:
-        results = self.run(*[self.house.settle(placed[0], outputs) for outputs in (first, second)])
+        results = self.run(*[self.house.settle(placed[0], amount) for amount in (first, second)])
         winner = next(
-            (outputs for outputs, hold in zip((first, second), results, strict=True) if isinstance(hold, Hold)), 0
+            (amount for amount, hold in zip((first, second), results, strict=True) if isinstance(hold, Hold)), first
         )
-        self.check_end(placed[0], [result for result in results if isinstance(result, Hold)], winner)
+        self.check_end(placed[0], results, winner)
 
     @rule(
         ticks=st.sampled_from([1, 31, 400]),
         fate=st.sampled_from(["fenced", "alive", "finished"]),
-        outputs=st.integers(0, 4),
+        amount=st.integers(0, 50),
     )
-    def sweep(self, ticks: int, fate: str, outputs: int) -> None:
+    def sweep(self, ticks: int, fate: str, amount: int) -> None:
         self.house.clock.advance(ticks)
         self.house.fates.known = {
             hold_id: Fate(
                 job_id=hold_id,
                 fenced=fate == "fenced",
                 finished=fate == "finished",
-                outputs_delivered=outputs if fate == "finished" else 0,
+                amount=amount if fate == "finished" else 0,
             )
             for hold_id in self.open
         }
@@ -170,22 +170,30 @@ class Ledger(RuleBasedStateMachine):
         for hold_id in {hold_id for asked in self.house.fates.asked for hold_id in asked} & self.open.keys():
             if fate != "alive":
                 end = self.one(self.house.read.hold(hold_id))
+                if fate == "finished" and amount > end.amount:  # Refused, and looked at again later.
+                    assert end.state is HoldState.HELD
+                    continue
                 assert fate == "finished" or end.state is HoldState.TIMED_OUT
-                self.check_end(hold_id, [end], outputs if fate == "finished" else 0)
+                self.check_end(hold_id, [end], amount if fate == "finished" else 0)
 
-    def check_end(self, hold_id: str, results: list[Any], outputs: int) -> None:
-        """The first end of a hold moves the model; later ones must repeat it or be refused."""
+    def check_end(self, hold_id: str, results: list[Any], captured: int) -> None:
+        """The first end of a hold moves the model; later ones must repeat it or be refused, like too large ones."""
+        holds = [result for result in results if isinstance(result, Hold)]
+        if hold_id in self.open and not holds:
+            assert captured > self.open[hold_id].amount
+            assert all(isinstance(result, InvalidArgument) for result in results)
+            return
         if hold_id in self.open:
             hold = self.open.pop(hold_id)
             key = hold.client_id.removeprefix(self.prefix), hold.unit
-            captured = min(outputs, hold.outputs) * hold.amount_per_output
             self.held[key] -= hold.amount
             self.spent[key] += captured
             self.available[key] += hold.amount - captured
-            assert {result.captured for result in results} == {captured}
-            self.ended[hold_id] = results[0]
+            assert {result.captured for result in holds} == {captured}
+            self.ended[hold_id] = holds[0]
         for result in results:
-            assert isinstance(result, HoldAlreadyResolved) or result == self.ended[hold_id]
+            refused = isinstance(result, HoldAlreadyResolved | InvalidArgument)
+            assert refused or result == self.ended[hold_id]
 
     @invariant()
     def the_books_are_proven_and_equal_the_model(self) -> None:

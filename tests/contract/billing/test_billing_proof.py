@@ -137,7 +137,7 @@ async def disarm(house: Any) -> None:
 async def written(tampered: Any) -> Any:
     await tampered.grant(100)
     await tampered.place("job-1")
-    await tampered.settle("job-1", 1)
+    await tampered.settle("job-1", 30)
     await tampered.place("job-2")
     await disarm(tampered)
     await tampered.prove()
@@ -166,7 +166,7 @@ async def test_a_flood_of_faults_is_cut_off(written: Any) -> None:
 async def test_sound_books_are_counted(house: Any) -> None:
     await house.grant(100)
     await house.place("job-1")
-    await house.settle("job-1", 1)
+    await house.settle("job-1", 30)
     await house.place("job-2")
     await house.place("free", (Unit.POINTS, 0))
     proof = await house.prove()

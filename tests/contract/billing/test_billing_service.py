@@ -65,8 +65,13 @@ class FakeOrchestrator(job_admin_service_pb2_grpc.JobAdminServiceServicer):
     def fate(self, job_id: str) -> job_admin_service_pb2.Fate:
         if job_id not in self.states:
             return job_admin_service_pb2.Fate(job_id=job_id, fenced=True)
-        state, delivered = self.states[job_id]
-        return job_admin_service_pb2.Fate(job_id=job_id, state=state, outputs_delivered=delivered)
+        state, amount = self.states[job_id]
+        charge = job_pb2.Charge(amount=points(amount)) if state >= job_pb2.JOB_STATE_SUCCEEDED else None
+        return job_admin_service_pb2.Fate(job_id=job_id, state=state, charge=charge)
+
+
+def points(amount: int) -> money_pb2.Amount:
+    return money_pb2.Amount(unit=POINTS, value=amount)
 
 
 class Desk:
@@ -139,14 +144,17 @@ class Desk:
         request = hold_service_pb2.GetHoldRequest(hold_id=hold_id)
         return (await self.holds().GetHold(request, timeout=CALL_S)).hold
 
-    async def settle(self, hold_id: str, outputs: int) -> Any:
-        request = hold_service_pb2.SettleHoldRequest(hold_id=hold_id, outputs_delivered=outputs)
+    async def settle(self, hold_id: str, amount: int) -> Any:
+        request = hold_service_pb2.SettleHoldRequest(hold_id=hold_id, amount=amount)
         return (await self.holds().SettleHold(request, timeout=CALL_S)).hold
 
-    async def publish(self, kind: str, job_id: str, event_id: str = "evt-1", *, key: str = "", **fields: Any) -> None:
+    async def publish(
+        self, kind: str, job_id: str, event_id: str = "evt-1", *, key: str = "", charged: int = 0, **charge: Any
+    ) -> None:
         """Publish a job's end; events of one `key` (by default the job's) are handled in order."""
         header = job_events_pb2.JobEventHeader(event_id=event_id, job_id=job_id)
-        payload = getattr(job_events_pb2, kind)(header=header, **fields).SerializeToString()
+        charge = {"amount": points(charged), **charge}
+        payload = getattr(job_events_pb2, kind)(header=header, charge=charge).SerializeToString()
         await self.bus.publish(Event(id=event_id, subject=SUBJECTS[kind], payload=payload, key=key or job_id))
 
     async def eventually_held(self, hold_id: str, state: int) -> None:
@@ -184,7 +192,7 @@ async def test_a_hold_crosses_the_wire_whole(open_desk: Desk) -> None:
     assert (hold.amount.unit, hold.amount.value, hold.amount_per_output, hold.outputs) == (POINTS, 60, 30, 2)
     assert not hold.HasField("resolve_time")
     assert await open_desk.hold("job-1") == hold
-    settled = await open_desk.settle("job-1", 1)
+    settled = await open_desk.settle("job-1", 30)
     assert (settled.state, settled.captured) == (hold_pb2.HOLD_STATE_CAPTURED, 30)
     assert settled.resolve_time == to_timestamp(open_desk.clock.now_ms())
     assert await open_desk.balance() == [(POINTS, 70, 0, 30)]
@@ -196,7 +204,7 @@ async def test_refusals_carry_their_reason_and_facts(open_desk: Desk) -> None:
         await open_desk.place("job-1")
     assert refused.value.metadata == {"points_requested": "30", "points_available": "29"}
     for attempt, error in (
-        (open_desk.settle("job-1", 1), HoldNotFound),
+        (open_desk.settle("job-1", 30), HoldNotFound),
         (open_desk.hold("job-1"), HoldNotFound),
         (open_desk.place("job 1", [(POINTS, 0)]), InvalidArgument),
         (open_desk.place("job-1", []), InvalidArgument),
@@ -210,7 +218,7 @@ async def test_refusals_carry_their_reason_and_facts(open_desk: Desk) -> None:
     await open_desk.place("job-2", [(POINTS, 29)])
     await open_desk.settle("job-2", 0)
     with pytest.raises(HoldAlreadyResolved):
-        await open_desk.settle("job-2", 1)
+        await open_desk.settle("job-2", 30)
 
 
 async def test_only_a_client_spends_and_only_the_house_settles(open_desk: Desk) -> None:
@@ -300,22 +308,25 @@ async def test_the_proof_crosses_the_wire_and_shows_as_a_measurement(open_desk: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields", "state", "wallet"),
+    ("kind", "charged", "state", "wallet"),
     [
-        ("JobSucceeded", {"outputs_delivered": 1}, hold_pb2.HOLD_STATE_CAPTURED, (POINTS, 70, 0, 30)),
-        ("JobSucceeded", {"outputs_delivered": 2}, hold_pb2.HOLD_STATE_CAPTURED, (POINTS, 40, 0, 60)),
-        ("JobFailed", {}, hold_pb2.HOLD_STATE_RELEASED, (POINTS, 100, 0, 0)),
-        ("JobExpired", {}, hold_pb2.HOLD_STATE_RELEASED, (POINTS, 100, 0, 0)),
-        ("JobCancelled", {}, hold_pb2.HOLD_STATE_RELEASED, (POINTS, 100, 0, 0)),
+        ("JobSucceeded", 30, hold_pb2.HOLD_STATE_CAPTURED, (POINTS, 70, 0, 30)),
+        ("JobSucceeded", 60, hold_pb2.HOLD_STATE_CAPTURED, (POINTS, 40, 0, 60)),
+        ("JobFailed", 0, hold_pb2.HOLD_STATE_RELEASED, (POINTS, 100, 0, 0)),
+        ("JobFailed", 60, hold_pb2.HOLD_STATE_CAPTURED, (POINTS, 40, 0, 60)),
+        ("JobExpired", 0, hold_pb2.HOLD_STATE_RELEASED, (POINTS, 100, 0, 0)),
+        ("JobExpired", 7, hold_pb2.HOLD_STATE_CAPTURED, (POINTS, 93, 0, 7)),
+        ("JobCancelled", 0, hold_pb2.HOLD_STATE_RELEASED, (POINTS, 100, 0, 0)),
+        ("JobCancelled", 30, hold_pb2.HOLD_STATE_CAPTURED, (POINTS, 70, 0, 30)),
     ],
 )
 async def test_a_job_that_ends_settles_its_hold_however_often_it_is_told(
-    open_desk: Desk, kind: str, fields: dict[str, Any], state: int, wallet: tuple[int, ...]
+    open_desk: Desk, kind: str, charged: int, state: int, wallet: tuple[int, ...]
 ) -> None:
     await open_desk.grant(100)
     await open_desk.place("job-1", outputs=2)
     for event_id in ("evt-1", "evt-1", "evt-1", "evt-2"):
-        await open_desk.publish(kind, "job-1", event_id, **fields)
+        await open_desk.publish(kind, "job-1", event_id, charged=charged)
     await open_desk.place("job-2", [(POINTS, 0)])  # Handled after the events of job-1.
     await open_desk.publish("JobFailed", "job-2", "evt-3", key="job-1")
     await open_desk.eventually_held("job-2", hold_pb2.HOLD_STATE_RELEASED)
@@ -327,15 +338,15 @@ async def test_events_that_cannot_be_applied_are_given_up_and_change_nothing(ope
     await open_desk.grant(100)
     await open_desk.place("job-1")
     await open_desk.place("job-2")
-    await open_desk.publish("JobSucceeded", "no-such-job", "evt-1", key="job-1", outputs_delivered=1)
-    await open_desk.publish("JobSucceeded", "job-1", "evt-2", outputs_delivered=-1)
+    await open_desk.publish("JobSucceeded", "no-such-job", "evt-1", key="job-1", charged=30)
+    await open_desk.publish("JobSucceeded", "job-1", "evt-2", charged=-1)
     await open_desk.publish("JobSucceeded", "", "evt-3", key="job-1")
     nonsense = Event(id="evt-4", subject=SUBJECTS["JobFailed"], payload=b"\xff\xff", key="job-1")
     await open_desk.bus.publish(nonsense)
     await open_desk.publish("JobFailed", "job-2", "evt-5", key="job-1")
     await open_desk.eventually_held("job-2", hold_pb2.HOLD_STATE_RELEASED)
     assert (await open_desk.hold("job-1")).state == hold_pb2.HOLD_STATE_HELD
-    await open_desk.publish("JobSucceeded", "job-2", "evt-6", key="job-1", outputs_delivered=1)
+    await open_desk.publish("JobSucceeded", "job-2", "evt-6", key="job-1", charged=30)
     await open_desk.publish("JobFailed", "job-1", "evt-7")
     await open_desk.eventually_held("job-1", hold_pb2.HOLD_STATE_RELEASED)
     assert await open_desk.balance() == [(POINTS, 100, 0, 0)]
@@ -348,8 +359,8 @@ async def test_orphans_are_gone_soon_after_the_start(open_desk: Desk) -> None:
         await open_desk.place(job)
     open_desk.orchestrator.states |= {
         "job-2": (job_pb2.JOB_STATE_RUNNING, 0),
-        "job-3": (job_pb2.JOB_STATE_SUCCEEDED, 1),
-        "job-4": (job_pb2.JOB_STATE_FAILED, 1),
+        "job-3": (job_pb2.JOB_STATE_SUCCEEDED, 30),
+        "job-4": (job_pb2.JOB_STATE_FAILED, 0),
     }
     await open_desk.billing.start()
     async with asyncio.timeout(5):
@@ -397,7 +408,7 @@ async def test_a_resolved_hold_is_told_to_whoever_listens(desk: Desk) -> None:
     await desk.billing.start()
     await desk.grant(30)
     await desk.place("job-1")
-    await desk.publish("JobSucceeded", "job-1", outputs_delivered=1)
+    await desk.publish("JobSucceeded", "job-1", charged=30)
     async with asyncio.timeout(20):
         event = await heard.get()
     assert (event.id, event.key) == ("hold_resolved:job-1", "job-1")

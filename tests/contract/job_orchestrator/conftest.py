@@ -129,6 +129,7 @@ class FakeBilling(hold_service_pb2_grpc.HoldServiceServicer):
             amount_per_output=option.amount_per_output,
             outputs=outputs,
             expire_time=request.expire_time,
+            model=request.model,
         )
         return hold
 
@@ -139,7 +140,7 @@ class FakeBilling(hold_service_pb2_grpc.HoldServiceServicer):
         hold = self.holds.get(request.hold_id)
         if hold is None:
             raise HoldNotFound
-        captured = hold.amount_per_output * request.outputs_delivered
+        captured = request.amount
         if hold.state == HELD:
             hold.captured = captured
             hold.state = hold_pb2.HOLD_STATE_CAPTURED if captured else hold_pb2.HOLD_STATE_RELEASED

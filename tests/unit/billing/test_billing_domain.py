@@ -121,10 +121,10 @@ def test_no_client_id_imitates_another_account() -> None:
 @pytest.mark.parametrize(
     ("settlement", "state", "captured", "deltas"),
     [
-        ({"outputs_delivered": 0}, HoldState.RELEASED, 0, [60, -60]),
-        ({"outputs_delivered": 1}, HoldState.CAPTURED, 30, [30, -60, 30]),
-        ({"outputs_delivered": 2}, HoldState.CAPTURED, 60, [-60, 60]),
-        ({"outputs_delivered": 16}, HoldState.CAPTURED, 60, [-60, 60]),
+        ({"amount": 0}, HoldState.RELEASED, 0, [60, -60]),
+        ({"amount": 29}, HoldState.CAPTURED, 29, [31, -60, 29]),
+        ({"amount": 60}, HoldState.CAPTURED, 60, [-60, 60]),
+        ({"amount": 1, "unit": Unit.POINTS}, HoldState.CAPTURED, 1, [59, -60, 1]),
         ({"fenced": True}, HoldState.TIMED_OUT, 0, [60, -60]),
     ],
 )
@@ -135,9 +135,9 @@ def test_a_hold_ends_as_settled(settlement: dict[str, Any], state: HoldState, ca
 
 
 def test_an_ended_hold_repeats_its_end_and_refuses_another() -> None:
-    paid = a_hold().resolve(Settlement(hold_id="job-1", outputs_delivered=1), now_ms=NOW)
-    assert paid.resolve(Settlement(hold_id="job-1", outputs_delivered=1), now_ms=NOW + 1) is paid
-    for other in (Settlement(hold_id="job-1"), Settlement(hold_id="job-1", outputs_delivered=2)):
+    paid = a_hold().resolve(Settlement(hold_id="job-1", amount=30), now_ms=NOW)
+    assert paid.resolve(Settlement(hold_id="job-1", amount=30), now_ms=NOW + 1) is paid
+    for other in (Settlement(hold_id="job-1"), Settlement(hold_id="job-1", amount=31)):
         with pytest.raises(HoldAlreadyResolved):
             paid.resolve(other, now_ms=NOW)
 

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from atelier.jobs.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc, job_pb2
+from billing.charge import to_charged
 from billing.ports import Fate
 from kit.errors import DependencyUnavailable
+from kit.logging import get_logger
 from kit.rpc import Channel
+
+_log = get_logger(__name__)
 
 RESOLVE_TIMEOUT_S: Final = 10.0  # One indexed look-up and at most one insert an id, a hundred ids.
 _FINISHED: Final = frozenset(
@@ -36,10 +40,11 @@ class OrchestratorFates:
 
 
 def _to_fate(fate: job_admin_service_pb2.Fate) -> Fate:
-    succeeded = fate.state == job_pb2.JOB_STATE_SUCCEEDED
-    return Fate(
-        job_id=fate.job_id,
-        fenced=fate.fenced,
-        finished=fate.state in _FINISHED,
-        outputs_delivered=fate.outputs_delivered if succeeded else 0,
-    )
+    if fate.state not in _FINISHED:
+        return Fate(job_id=fate.job_id, fenced=fate.fenced)
+    if not fate.HasField("charge"):
+        # Guessing could charge or give back what was decided otherwise; looked at again like the job of a live one.
+        _log.error("fate_without_charge", job_id=fate.job_id)
+        return Fate(job_id=fate.job_id)
+    amount, unit, end = to_charged(fate.charge)
+    return Fate(job_id=fate.job_id, finished=True, amount=amount, unit=unit, end=end)

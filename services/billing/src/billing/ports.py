@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from billing.domain import Balance, Entry, Grant, Hold, Proof, Transaction, Unit
+from billing.domain import Balance, Entry, Grant, Hold, JobEnd, Proof, Transaction, Unit
+from billing.domain.hold import NOT_ENDED
 
 T = TypeVar("T")
 
@@ -118,7 +119,9 @@ class Fate:
     job_id: str
     fenced: bool = False  #: Never committed, and now it never will be.
     finished: bool = False  #: In a terminal state.
-    outputs_delivered: int = 0  #: That the price counts; only of a success.
+    amount: int = 0  #: What it costs; 0 unless finished.
+    unit: Unit | None = None  #: Of the amount; None when there is none.
+    end: JobEnd = NOT_ENDED  #: For statements.
 
 
 class JobFates(Protocol):

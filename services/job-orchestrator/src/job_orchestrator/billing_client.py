@@ -24,7 +24,10 @@ class GrpcBilling:
     async def place_hold(self, order: Order, *, expire_ms: int) -> Hold:
         """See `Billing.place_hold`."""
         request = hold_service_pb2.PlaceHoldRequest(
-            hold_id=order.job_id, price=to_price_proto(order.price), expire_time=to_timestamp(expire_ms)
+            hold_id=order.job_id,
+            price=to_price_proto(order.price),
+            expire_time=to_timestamp(expire_ms),
+            model=order.model,
         )
         with acting_as(order.client_id):
             response = await self._stub.PlaceHold(request, timeout=HOLD_TIMEOUT_S)
@@ -36,6 +39,6 @@ class GrpcBilling:
 
     async def release_hold(self, *, job_id: str, client_id: str) -> None:
         """See `Billing.release_hold`."""
-        request = hold_service_pb2.SettleHoldRequest(hold_id=job_id, outputs_delivered=0)
+        request = hold_service_pb2.SettleHoldRequest(hold_id=job_id, amount=0)
         with acting_as(client_id):
             await self._stub.SettleHold(request, timeout=HOLD_TIMEOUT_S)

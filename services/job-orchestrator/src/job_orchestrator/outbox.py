@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from atelier.events.v1 import job_events_pb2
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.domain.job import EventKind
-from job_orchestrator.mapping.job import to_output_proto, to_reason_proto, to_timestamp
+from job_orchestrator.mapping.job import to_charge_proto, to_output_proto, to_reason_proto, to_timestamp
 from kit.db import Tx
 from kit.events import Event, put
 
@@ -81,14 +81,17 @@ def _payload(event: JobEvent) -> Message:
                 header=header,
                 outputs=[to_output_proto(output) for output in job.outputs],
                 outputs_delivered=job.outputs_delivered,
+                charge=to_charge_proto(job),
             )
         case EventKind.FAILED:
             assert job.failure is not None
-            return job_events_pb2.JobFailed(header=header, reason=to_reason_proto(job.failure.reason))
+            return job_events_pb2.JobFailed(
+                header=header, reason=to_reason_proto(job.failure.reason), charge=to_charge_proto(job)
+            )
         case EventKind.EXPIRED:
-            return job_events_pb2.JobExpired(header=header)
+            return job_events_pb2.JobExpired(header=header, charge=to_charge_proto(job))
         case EventKind.CANCELLED:
-            return job_events_pb2.JobCancelled(header=header)
+            return job_events_pb2.JobCancelled(header=header, charge=to_charge_proto(job))
         case _:
             raise AssertionError(f"{event.kind} is not published")
 

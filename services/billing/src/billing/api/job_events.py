@@ -6,6 +6,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from atelier.events.v1 import job_events_pb2
+from billing.charge import to_charged
 from billing.domain import Settlement
 from billing.usecases import SettleHold
 from kit.errors import HoldAlreadyResolved, HoldNotFound, InvalidArgument
@@ -43,9 +44,12 @@ class JobEvents:
             _log.error("job_event_unreadable", event_id=event.id, subject=event.subject)
             return
         job_id = message.header.job_id
-        delivered = message.outputs_delivered if isinstance(message, job_events_pb2.JobSucceeded) else 0
+        if not message.HasField("charge"):  # Left to the sweeper, which asks what the job costs.
+            _log.error("job_event_without_charge", event_id=event.id, job_id=job_id)
+            return
         try:
-            settlement = Settlement(hold_id=job_id, outputs_delivered=delivered)
+            amount, unit, end = to_charged(message.charge)
+            settlement = Settlement(hold_id=job_id, amount=amount, unit=unit, end=end)
             hold = await self._settle_hold.by_event(settlement, event_id=event.id)
         except (HoldNotFound, HoldAlreadyResolved, InvalidArgument) as error:
             _log.error("job_event_not_settled", event_id=event.id, job_id=job_id, reason=error.reason)

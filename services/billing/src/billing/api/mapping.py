@@ -68,12 +68,13 @@ def to_hold_order(request: hold_service_pb2.PlaceHoldRequest, *, client_id: str)
         client_id=client_id,
         price=Price(options=options, outputs=request.price.outputs, catalog_version=request.price.catalog_version),
         expire_ms=to_ms(request.expire_time),
+        model=request.model,
     )
 
 
 def to_settlement(request: hold_service_pb2.SettleHoldRequest) -> Settlement:
     """What SettleHold asks."""
-    return Settlement(hold_id=request.hold_id, outputs_delivered=request.outputs_delivered)
+    return Settlement(hold_id=request.hold_id, amount=request.amount)
 
 
 def to_grant(request: wallet_service_pb2.GrantRequest) -> Grant:
@@ -111,6 +112,11 @@ def from_hold(hold: Hold) -> hold_pb2.Hold:
         create_time=to_timestamp(hold.create_ms),
         expire_time=to_timestamp(hold.expire_ms),
         resolve_time=None if hold.resolve_ms is None else to_timestamp(hold.resolve_ms),
+        model=hold.model,
+        outcome=hold.end.outcome,
+        reason=hold.end.reason,
+        provider=hold.end.provider,
+        provider_cost_fen=hold.end.provider_cost_fen,
     )
 
 

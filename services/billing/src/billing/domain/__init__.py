@@ -1,6 +1,6 @@
 """What billing knows about money, without any I/O."""
 
-from billing.domain.hold import Hold, HoldState, Settlement
+from billing.domain.hold import Hold, HoldState, JobEnd, Settlement
 from billing.domain.ledger import (
     Account,
     AccountKind,
@@ -27,6 +27,7 @@ __all__ = [
     "Hold",
     "HoldOrder",
     "HoldState",
+    "JobEnd",
     "Posting",
     "Price",
     "PriceOption",

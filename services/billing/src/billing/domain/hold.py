@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
-from billing.domain.checks import printable_id, whole
+from billing.domain.checks import printable_id, storable, whole
 from billing.domain.ledger import (
     Account,
     AccountKind,
@@ -12,8 +13,8 @@ from billing.domain.ledger import (
     TransactionKind,
     fingerprint,
 )
-from billing.domain.money import OUTPUTS_MAX, PER_OUTPUT_MAX, Amount, Unit
-from kit.errors import HoldAlreadyResolved
+from billing.domain.money import AMOUNT_MAX, OUTPUTS_MAX, PER_OUTPUT_MAX, Amount, Unit
+from kit.errors import HoldAlreadyResolved, InvalidArgument
 
 
 class HoldState(StrEnum):
@@ -33,21 +34,37 @@ _KIND_OF_RESOLUTION = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JobEnd:
+    """How the job of a hold ended, as statements tell it. It decides nothing: the amount is in the settlement."""
+
+    outcome: str = ""  #: "succeeded", "provider_fault" …; "" for a job that never was, and before the end.
+    reason: str = ""  #: Why there is no result, e.g. "provider_timeout"; "" when there is one.
+    provider: str = ""  #: Who worked on it last; "" when nobody did.
+    provider_cost_fen: int | None = None  #: By the providers' own reports; None when none was made.
+
+    def __post_init__(self) -> None:
+        for field, value in (("outcome", self.outcome), ("reason", self.reason), ("provider", self.provider)):
+            storable(value, field=field)
+        if self.provider_cost_fen is not None:
+            whole(self.provider_cost_fen, field="provider_cost_fen", at_least=0, at_most=AMOUNT_MAX)
+
+
+NOT_ENDED: Final = JobEnd()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settlement:
-    """How a hold is to end: paid for so many outputs, 0 gives everything back."""
+    """How a hold is to end: so much is captured, the rest goes back; 0 gives everything back."""
 
     hold_id: str
-    outputs_delivered: int = 0
+    amount: int = 0
+    unit: Unit | None = None  #: Of the amount; None takes the hold's.
     fenced: bool = False  #: The job never existed and never will.
+    end: JobEnd = NOT_ENDED
 
     def __post_init__(self) -> None:
         printable_id(self.hold_id, field="hold_id")
-        whole(
-            self.outputs_delivered,
-            field="outputs_delivered",
-            at_least=0,
-            at_most=0 if self.fenced else OUTPUTS_MAX,
-        )
+        whole(self.amount, field="amount", at_least=0, at_most=0 if self.fenced else AMOUNT_MAX)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +83,8 @@ class Hold:
     state: HoldState = HoldState.HELD
     captured: int = 0  #: Units spent in the end.
     resolve_ms: int | None = None
+    model: str = ""  #: The catalogue's, for statements.
+    end: JobEnd = NOT_ENDED  #: For statements.
 
     def __post_init__(self) -> None:
         whole(self.amount_per_output, field="amount_per_output", at_least=0, at_most=PER_OUTPUT_MAX)
@@ -86,24 +105,25 @@ class Hold:
         return Amount(unit=self.unit, value=self.amount)
 
     def resolve(self, settlement: Settlement, *, now_ms: int) -> "Hold":
-        """Return the hold as `settlement` leaves it: never more captured than was set aside.
+        """Return the hold as `settlement` leaves it.
 
-        A hold that ended so before is returned as it is. Raises HoldAlreadyResolved when it ended otherwise;
-        released and timed out count as the same end, because both gave everything back.
+        A hold that ended with the same amount before is returned as it is; what else the settlement says of the job
+        does not make it another one. Raises HoldAlreadyResolved when it ended otherwise (released and timed out count
+        as the same end, because both gave everything back), InvalidArgument when more than was set aside, or another
+        unit, is to be captured.
         """
-        state, captured = self._end(settlement)
-        if self.state is HoldState.HELD:
-            return replace(self, state=state, captured=captured, resolve_ms=now_ms)
-        if (self.state is HoldState.CAPTURED, self.captured) != (state is HoldState.CAPTURED, captured):
-            raise HoldAlreadyResolved(hold_id=self.id, state=self.state, captured=self.captured)
-        return self
-
-    def _end(self, settlement: Settlement) -> tuple[HoldState, int]:
+        captured = settlement.amount
+        if captured and settlement.unit not in (None, self.unit):
+            raise InvalidArgument(f"the hold is in {self.unit}, not in {settlement.unit}", field="amount.unit")
+        if self.state is not HoldState.HELD:
+            if self.captured != captured:
+                raise HoldAlreadyResolved(hold_id=self.id, state=self.state, captured=self.captured)
+            return self
+        whole(captured, field="amount", at_least=0, at_most=self.amount)
+        state = HoldState.CAPTURED if captured else HoldState.RELEASED
         if settlement.fenced:
-            return HoldState.TIMED_OUT, 0
-        if settlement.outputs_delivered == 0:
-            return HoldState.RELEASED, 0
-        return HoldState.CAPTURED, min(settlement.outputs_delivered, self.outputs) * self.amount_per_output
+            state = HoldState.TIMED_OUT
+        return replace(self, state=state, captured=captured, resolve_ms=now_ms, end=settlement.end)
 
     def placing(self) -> Transaction:
         """Return the transaction that sets the units aside."""

@@ -17,14 +17,16 @@ class HoldOrder:
     client_id: str
     price: Price
     expire_ms: int
+    model: str = ""  #: The catalogue's, for statements; "" when the caller does not say.
 
     def __post_init__(self) -> None:
         printable_id(self.hold_id, field="hold_id")
         storable(self.client_id, field="client_id")
+        storable(self.model, field="model")
 
     @property
     def input_hash(self) -> str:
-        """Return the fingerprint of whose money and how much.
+        """Return the fingerprint of whose money, how much and what for.
 
         `expire_ms` is left out: it only tells the sweeper when to look, and a caller that retries may well
         compute it from its clock again.
@@ -35,6 +37,7 @@ class HoldOrder:
             [(option.unit, option.amount_per_output) for option in self.price.options],
             self.price.outputs,
             self.price.catalog_version,
+            self.model,
         )
 
     def hold_with(self, option: PriceOption, *, now_ms: int) -> Hold:
@@ -49,6 +52,7 @@ class HoldOrder:
             create_ms=now_ms,
             expire_ms=self.expire_ms,
             catalog_version=self.price.catalog_version,
+            model=self.model,
         )
 
 

@@ -35,7 +35,15 @@ _ADD_GRANT: Final = insert(GRANTS)
 _RESOLVE_HOLD: Final = (
     update(HOLDS)
     .where(HOLDS.c.id == bindparam("hold_id"), HOLDS.c.state == HoldState.HELD.value)
-    .values(state=bindparam("new_state"), captured=bindparam("new_captured"), resolve_ms=bindparam("new_resolve_ms"))
+    .values(
+        state=bindparam("new_state"),
+        captured=bindparam("new_captured"),
+        resolve_ms=bindparam("new_resolve_ms"),
+        outcome=bindparam("new_outcome"),
+        reason=bindparam("new_reason"),
+        provider=bindparam("new_provider"),
+        provider_cost_fen=bindparam("new_provider_cost_fen"),
+    )
 )
 _POSTPONE: Final = (
     update(HOLDS)
@@ -137,6 +145,10 @@ class SqlBooks(SqlBooksReader):
                 "new_state": hold.state.value,
                 "new_captured": hold.captured,
                 "new_resolve_ms": hold.resolve_ms,
+                "new_outcome": hold.end.outcome,
+                "new_reason": hold.end.reason,
+                "new_provider": hold.end.provider,
+                "new_provider_cost_fen": hold.end.provider_cost_fen,
             },
         )
         if changed.rowcount != 1:
@@ -183,4 +195,9 @@ def _hold_row(hold: Hold) -> dict[str, object]:
         "create_ms": hold.create_ms,
         "expire_ms": hold.expire_ms,
         "resolve_ms": hold.resolve_ms,
+        "model": hold.model,
+        "outcome": hold.end.outcome,
+        "reason": hold.end.reason,
+        "provider": hold.end.provider,
+        "provider_cost_fen": hold.end.provider_cost_fen,
     }

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Row, Select, bindparam, select, tuple_
 
-from billing.domain import AccountKind, Balance, Entry, Hold, HoldState, Proof, TransactionKind, Unit
+from billing.domain import AccountKind, Balance, Entry, Hold, HoldState, JobEnd, Proof, TransactionKind, Unit
 from billing.domain.ledger import WALLET
 from billing.sql.proof import prove
 from billing.sql.tables import ACCOUNTS, HOLDS, POSTINGS, TRANSACTIONS
@@ -115,6 +115,13 @@ def _to_hold(row: Row[*tuple[object, ...]]) -> Hold:
         state=HoldState(row.state),
         captured=row.captured,
         resolve_ms=row.resolve_ms,
+        model=row.model,
+        end=JobEnd(
+            outcome=row.outcome,
+            reason=row.reason,
+            provider=row.provider,
+            provider_cost_fen=row.provider_cost_fen,
+        ),
     )
 
 

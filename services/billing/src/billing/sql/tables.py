@@ -88,6 +88,12 @@ HOLDS: Final = Table(
     Column("expire_ms", WHOLE, nullable=False),
     Column("resolve_ms", WHOLE),
     Column("next_look_ms", WHOLE, nullable=False),  # The sweeper's; means nothing once resolved.
+    # For statements: what the hold pays for, and how its job ended ("" before).
+    Column("model", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("provider_cost_fen", WHOLE),  # NULL when no provider reported any.
     CheckConstraint("amount >= 0 AND amount = amount_per_output * outputs", name="holds_amount"),
     CheckConstraint("captured BETWEEN 0 AND amount AND (captured = 0 OR state = 'captured')", name="holds_captured"),
     CheckConstraint("(state = 'held') = (resolve_ms IS NULL)", name="holds_resolved"),

@@ -26,7 +26,7 @@ class SettleHold:
     async def __call__(self, settlement: Settlement) -> Hold:
         """Return the resolved hold; the same settlement again returns the first result.
 
-        Raises HoldNotFound, and HoldAlreadyResolved when it ended in another way.
+        Raises HoldNotFound, HoldAlreadyResolved when it ended in another way, and InvalidArgument when it holds less.
         """
         hold = await self._ledger.write(lambda books: _settle(books, settlement))
         crash.point(AFTER_COMMIT)

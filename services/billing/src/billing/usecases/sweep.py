@@ -86,7 +86,7 @@ class Sweep:
     async def _settle_by(self, fate: Fate) -> bool:
         try:
             hold = await self._settle(
-                Settlement(hold_id=fate.job_id, outputs_delivered=fate.outputs_delivered, fenced=fate.fenced)
+                Settlement(hold_id=fate.job_id, amount=fate.amount, unit=fate.unit, fenced=fate.fenced, end=fate.end)
             )
         except AppError as error:
             _log.error("hold_sweep_failed", hold_id=fate.job_id, reason=error.reason, message=error.message)

@@ -8,7 +8,7 @@ from job_orchestrator.api.callers import HOUSE
 from job_orchestrator.api.job_service import PAGE_SIZE, known_text, to_states
 from job_orchestrator.api.page_tokens import from_token, to_token
 from job_orchestrator.mapping.attempt import to_attempt_proto
-from job_orchestrator.mapping.job import number, to_job_proto
+from job_orchestrator.mapping.job import number, to_charge_proto, to_job_proto
 from job_orchestrator.ports import JobFilter
 from job_orchestrator.usecases.fate import Fate, ResolveFate
 from job_orchestrator.usecases.read import ReadJobs
@@ -84,4 +84,5 @@ def _to_fate_proto(fate: Fate) -> pb2.Fate:
         state=number(fate.job.state),
         outputs_delivered=fate.job.outputs_delivered,
         asset_ids=[output.asset_id for output in fate.job.outputs],
+        charge=to_charge_proto(fate.job) if fate.job.state.terminal else None,
     )

@@ -18,10 +18,13 @@ from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 
 from job_orchestrator.domain.attempt import AttemptOutcome
+from job_orchestrator.domain.charge import Outcome, charged, outcome_of
 from job_orchestrator.domain.order import Amount, Failure, Order, Output
 from kit.errors import ErrorReason, JobAlreadyFinished, LeaseLost
 
 PROGRESS_EVENT_INTERVAL_MS: Final = 1_000  # People cannot see faster, and each event is a row for good.
+
+RESOLUTION_PREFIX: Final = "resolve:"  # Billing's name for the one transaction that ends a job's hold.
 
 TAKEN_UP_LEASE_MS: Final = 30_000  # The usual lease: its holder is alive and renews it within a third of that.
 
@@ -82,6 +85,9 @@ class Job:
     failure: Failure | None = None
     attempts: int = 0  #: Leases, without those given back unharmed.
     provider: str = ""
+    provider_cost_fen: int = 0  #: All attempts together, by the providers' own reports; 0 when none was made.
+    outcome: Outcome = Outcome.NONE
+    charged: int = 0  #: What it cost in the end, in the unit of `held`.
     sequence: int = 1  #: Of the last event.
     cancel_ms: int | None = None  #: When a cancel was asked for.
     start_ms: int | None = None
@@ -99,6 +105,8 @@ class Job:
         assert self.waiting or self.state != JobState.QUEUED, "a queued job waits"
         assert self.state.terminal == (self.finish_ms is not None)
         assert bool(self.outputs) == (self.state == JobState.SUCCEEDED)
+        assert self.state.terminal == (self.outcome is not Outcome.NONE)
+        assert 0 <= self.charged <= self.held.value
 
     @property
     def id(self) -> str:
@@ -138,8 +146,13 @@ class Job:
     @property
     def outputs_delivered(self) -> int:
         """Outputs that the price counts; never more than were asked for."""
-        counted = sum(1 for output in self.outputs if not output.extra)
-        return min(counted, self.order.price.outputs)
+        return min(_counted(self.outputs), self.order.price.outputs)
+
+    @property
+    def refund_id(self) -> str:
+        """The ledger's transaction that gives back what is not charged; "" when nothing is given back."""
+        gives_back = self.state.terminal and self.charged < self.held.value
+        return f"{RESOLUTION_PREFIX}{self.id}" if gives_back else ""
 
     @classmethod
     def accepted(cls, order: Order, *, held: Amount, position: int, now_ms: int) -> Change:
@@ -197,6 +210,10 @@ class Job:
     def begun(self, provider: str) -> "Job":
         """Note which provider works on it."""
         return replace(self, provider=provider)
+
+    def spent(self, provider_cost_fen: int) -> "Job":
+        """Add to what the providers say the job cost us; negative when a report corrects an earlier one."""
+        return replace(self, provider_cost_fen=self.provider_cost_fen + provider_cost_fen)
 
     def ended(self, epoch: int, outcome: AttemptOutcome) -> "Job":
         """Note that the worker reported the end of its lease, and so let go of the job."""
@@ -264,6 +281,7 @@ class Job:
         self, state: JobState, *, outputs: tuple[Output, ...], failure: Failure | None, now_ms: int
     ) -> Change:
         assert self.live
+        outcome = self._outcome(state, failure)
         job = replace(
             self,
             state=state,
@@ -271,6 +289,14 @@ class Job:
             reconciling=False,
             outputs=outputs,
             failure=failure,
+            outcome=outcome,
+            charged=charged(
+                outcome,
+                held=self.held,
+                outputs=self.order.price.outputs,
+                delivered=min(_counted(outputs), self.order.price.outputs),
+                charges=self.order.charges,
+            ),
             progress=100 if state == JobState.SUCCEEDED else self.progress,
             finish_ms=now_ms,
             # Whoever still holds the job is fenced; a repeated report is known by `ended_epoch`, not by this.
@@ -280,3 +306,20 @@ class Job:
             sequence=self.sequence + 1,
         )
         return Change(job, EventKind(state.name.lower()))
+
+    def _outcome(self, state: JobState, failure: Failure | None) -> Outcome:
+        match state:
+            case JobState.SUCCEEDED:
+                return Outcome.SUCCEEDED
+            case JobState.EXPIRED:
+                return Outcome.EXPIRED
+            case JobState.CANCELLED:
+                queued = self.state == JobState.QUEUED
+                return Outcome.CANCELLED_QUEUED if queued else Outcome.CANCELLED_RUNNING
+            case _:
+                assert failure is not None
+                return outcome_of(failure)
+
+
+def _counted(outputs: tuple[Output, ...]) -> int:
+    return sum(1 for output in outputs if not output.extra)

@@ -95,6 +95,7 @@ class Order:
     job_retention_s: float | None = None  #: How long the job itself is kept; None for good.
     webhook_url: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    charges: Mapping[int, int] = field(default_factory=dict)  #: Percent by outcome; see domain/charge.py.
     fingerprint: str  #: Tells a repeat of this order from another order under the same id or key.
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from atelier.common.v1 import error_reason_pb2, money_pb2
 from atelier.jobs.v1 import job_pb2, job_service_pb2
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.domain.job import Job
-from job_orchestrator.domain.order import Failure, Input, Output, Price, PriceOption, Route
+from job_orchestrator.domain.order import Amount, Failure, Input, Output, Price, PriceOption, Route
 from kit.errors import ErrorReason
 
 
@@ -43,10 +43,26 @@ def to_job_proto(job: Job) -> job_pb2.Job:
         finish_time=None if job.finish_ms is None else to_timestamp(job.finish_ms),
         deadline=to_timestamp(job.deadline_ms),
         retention=None if order.retention_s is None else _to_duration(order.retention_s),
+        refund_id=job.refund_id,
+        outcome=number(job.outcome),
     )
     if job.held.unit:
-        message.held.CopyFrom(money_pb2.Amount(unit=number(job.held.unit), value=job.held.value))
+        message.held.CopyFrom(_to_amount_proto(job.held))
+        if job.state.terminal:
+            message.charged.CopyFrom(_to_amount_proto(Amount(unit=job.held.unit, value=job.charged)))
     return message
+
+
+def to_charge_proto(job: Job) -> job_pb2.Charge:
+    """Return what an ended job costs."""
+    assert job.state.terminal
+    return job_pb2.Charge(
+        outcome=number(job.outcome),
+        amount=_to_amount_proto(Amount(unit=job.held.unit, value=job.charged)) if job.held.unit else None,
+        reason=None if job.failure is None else to_reason_proto(job.failure.reason),
+        provider=job.provider,
+        provider_cost_fen=job.provider_cost_fen or None,
+    )
 
 
 def to_event_proto(event: JobEvent) -> job_service_pb2.JobEvent:
@@ -124,6 +140,10 @@ def to_unix_ms(moment: Timestamp) -> int:
 def to_seconds(duration: Duration) -> float:
     """Return seconds."""
     return float(duration.seconds) + duration.nanos / 1e9
+
+
+def _to_amount_proto(amount: Amount) -> money_pb2.Amount:
+    return money_pb2.Amount(unit=number(amount.unit), value=amount.value)
 
 
 def _to_duration(seconds: float) -> Duration:

@@ -7,6 +7,7 @@ import orjson
 
 from atelier.common.v1 import money_pb2
 from atelier.jobs.v1 import job_pb2, job_service_pb2
+from job_orchestrator.domain.charge import CHARGEABLE
 from job_orchestrator.domain.order import Input, Order, Price, PriceOption, Route, Terms
 from job_orchestrator.mapping.job import to_seconds
 from kit.errors import InvalidArgument
@@ -47,6 +48,7 @@ def to_order(request: job_service_pb2.AcceptJobRequest, *, client_id: str) -> Or
         job_retention_s=to_seconds(request.job_retention) if request.HasField("job_retention") else None,
         webhook_url=request.webhook_url,
         labels=dict(request.labels),
+        charges=_to_charges(request.charges),
         fingerprint=request.fingerprint or _fingerprint(request),
     )
 
@@ -83,6 +85,11 @@ def _to_route(route: job_pb2.Route) -> Route:
         parameters_json=route.parameters_json,
         weight=route.weight,
     )
+
+
+def _to_charges(rules: money_pb2.ChargeRules) -> dict[int, int]:
+    percents = {int(outcome): int(getattr(rules, outcome.name.lower())) for outcome in CHARGEABLE}
+    return {outcome: percent for outcome, percent in percents.items() if percent}
 
 
 def _to_price(price: money_pb2.Price) -> Price:

@@ -7,6 +7,7 @@ import orjson
 from sqlalchemy import RowMapping
 
 from job_orchestrator.domain.attempt import Attempt, AttemptOutcome, AttemptState
+from job_orchestrator.domain.charge import Outcome
 from job_orchestrator.domain.job import Job, JobState
 from job_orchestrator.domain.order import (
     Amount,
@@ -34,6 +35,9 @@ _STANDING_DEFAULTS: dict[str, Any] = {
     "failure_json": None,
     "attempts": 0,
     "provider": "",
+    "provider_cost_fen": 0,
+    "outcome": int(Outcome.NONE),
+    "charged": 0,
     "sequence": 1,
     "cancel_ms": None,
     "start_ms": None,
@@ -65,6 +69,7 @@ def order_row(job: Job) -> dict[str, Any]:
         "pool": order.pool,
         "priority_rank": -order.priority,
         "price_json": dump(order.price),
+        "charges_json": dump({Outcome(one).name.lower(): percent for one, percent in order.charges.items()}),
         "held_unit": job.held.unit,
         "held_value": job.held.value,
         "retention_ms": None if order.retention_s is None else round(order.retention_s * 1000),
@@ -91,6 +96,9 @@ def standing_row(job: Job) -> dict[str, Any]:
         "failure_json": dump(job.failure) if job.failure else None,
         "attempts": job.attempts,
         "provider": job.provider,
+        "provider_cost_fen": job.provider_cost_fen,
+        "outcome": int(job.outcome),
+        "charged": job.charged,
         "sequence": job.sequence,
         "cancel_ms": job.cancel_ms,
         "start_ms": job.start_ms,
@@ -137,6 +145,9 @@ def _job(row: Columns, standing: Columns) -> Job:
         failure=_failure(standing["failure_json"]),
         attempts=standing["attempts"],
         provider=standing["provider"],
+        provider_cost_fen=standing["provider_cost_fen"],
+        outcome=Outcome(standing["outcome"]),
+        charged=standing["charged"],
         sequence=standing["sequence"],
         cancel_ms=standing["cancel_ms"],
         start_ms=standing["start_ms"],
@@ -171,6 +182,7 @@ def _order(row: Columns) -> Order:
         job_retention_s=None if forget_ms is None else (forget_ms - row["create_ms"]) / 1000,
         webhook_url=row["webhook_url"],
         labels=orjson.loads(row["labels_json"]),
+        charges={Outcome[name.upper()]: percent for name, percent in orjson.loads(row["charges_json"]).items()},
         fingerprint=row["fingerprint"],
     )
 

@@ -66,6 +66,7 @@ JOBS: Final = Table(
     _required("pool", Text),
     _required("priority_rank", SmallInteger),  # Minus the priority, so that the first in line sorts first.
     _required("price_json", Text),
+    _required("charges_json", Text),
     _required("held_unit", SmallInteger),
     _required("held_value", BigInteger),
     Column("retention_ms", BigInteger),
@@ -87,6 +88,9 @@ JOBS: Final = Table(
     Column("failure_json", Text),
     _required("attempts", BigInteger),
     _required("provider", Text),
+    _required("provider_cost_fen", BigInteger),
+    _required("outcome", SmallInteger),
+    _required("charged", BigInteger),
     _required("sequence", BigInteger),
     Column("cancel_ms", BigInteger),
     Column("start_ms", BigInteger),

@@ -88,6 +88,8 @@ class FinishAttempt:
             return before
         held = before.held_by(finish.epoch)
         if attempt is not None:
+            # An attempt whose outcome was unknown is reported twice: its later cost replaces the earlier one.
+            held = held.spent(finish.provider_cost_fen - attempt.provider_cost_fen)
             attempt = attempt.reported(
                 finish.outcome,
                 epoch=finish.epoch,

@@ -28,6 +28,7 @@ IMMUTABLE: dict[str, tuple[str, ...] | None] = {
         "catalog_version",
         "create_ms",
         "expire_ms",
+        "model",
     ),
 }
 
@@ -112,6 +113,11 @@ def _holds() -> None:
         sa.Column("expire_ms", WHOLE, nullable=False),
         sa.Column("resolve_ms", WHOLE, nullable=True),
         sa.Column("next_look_ms", WHOLE, nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("provider_cost_fen", WHOLE, nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.CheckConstraint("amount >= 0 AND amount = amount_per_output * outputs", name="holds_amount"),
         sa.CheckConstraint(
