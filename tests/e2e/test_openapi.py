@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
+from edge.openapi import document
 from testkit.deployments import StandaloneDeployment
 from testkit.furnished import Facts, furnish
 from testkit.photos import encoded, photo
@@ -36,7 +37,8 @@ async def test_schemathesis_finds_nothing(
 ) -> None:
     deployment, facts = furnished
     site.reply("/picture.png", respond(PICTURE, headers={"Content-Type": "image/png"}))
-    known = dataclasses.asdict(facts) | {
+    known = {
+        "facts": dataclasses.asdict(facts),
         "picture_hex": PICTURE.hex(),
         "picture_url": f"http://127.0.0.1:{site.port}/picture.png",
     }
@@ -45,6 +47,8 @@ async def test_schemathesis_finds_nothing(
     status, said = await _run(tmp_path, f"{facts.url}/openapi.json", "-H", f"Authorization: Bearer {facts.api_key}")
 
     assert status == 0, said
+    operations = [name for methods in document("")["paths"].values() for name in methods]
+    assert f"Tested: {len(operations)}\n" in said, said
     assert "http_request_failed" not in deployment.logs()
 
 

@@ -19,8 +19,12 @@ import schemathesis
 from schemathesis.specs.openapi.checks import negative_data_rejection
 from schemathesis.transport.serialization import Binary
 
-FACTS: Final[dict[str, str]] = json.loads(Path(os.environ["OPENAPI_FACTS"]).read_text())
-PICTURE: Final = Binary(bytes.fromhex(FACTS["picture_hex"]))  # Bytes alone are no JSON string to a validator.
+from testkit.furnished import Facts
+
+_GIVEN: Final[dict[str, Any]] = json.loads(Path(os.environ["OPENAPI_FACTS"]).read_text())
+FACTS: Final = Facts(**_GIVEN["facts"])
+PICTURE_URL: Final[str] = _GIVEN["picture_url"]
+PICTURE: Final = Binary(bytes.fromhex(_GIVEN["picture_hex"]))  # Bytes alone are no JSON string to a validator.
 INPUTS_MAX: Final = 10  # In all lists of a job together, which a schema cannot say.
 URL_CHARS_MAX: Final = 2048
 LISTS: Final = ("inputAssetIds", "inputUrls", "imageUrls", "materials")
@@ -45,7 +49,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         # Every other time, so that missing things are asked for too. A page token comes from the page before only.
         case.query.pop("pageToken", None)
         if next(_calls[case.operation.label]) % 2 and case.method != "DELETE":
-            _name_real_things(case.path_parameters, cancel=case.path.endswith("/cancel"))
+            _name_real_things(case.path_parameters, case.path)
     # What was filled in leaves right requests right and wrong ones wrong; judged again, every file would be wrong.
     case._record_starting_state()
     if case.path.endswith("/events") and _looks(case.path_parameters.get("job_id"), r"job_[0-9a-z]{26}"):
@@ -54,19 +58,19 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 
 def _end(job_id: str) -> None:
     """A stream lasts as long as its job, and this job waits for workers that are not there."""
-    headers = {"Authorization": f"Bearer {FACTS['api_key']}"}
-    requests.post(f"{FACTS['url']}/api/v1/jobs/{job_id}/cancel", headers=headers, timeout=30)
+    headers = {"Authorization": f"Bearer {FACTS.api_key}"}
+    requests.post(f"{FACTS.url}/api/v1/jobs/{job_id}/cancel", headers=headers, timeout=30)
 
 
 def _prove(form: dict[str, Any]) -> None:
     """Sign the form, or put the key in, where those fields were not meant to be wrong."""
     if _looks(form.get("user_key"), r"[!-~]{1,256}"):
-        form["user_key"] = FACTS["user_key"]
+        form["user_key"] = FACTS.user_key
     proof = {"appId": r"[!-~]{1,128}", "timestamp": r"[0-9]{13}", "sign": r"[0-9A-Fa-f]{64}"}
     if all(_looks(form.get(name), pattern) for name, pattern in proof.items()):
         stamp = str(int(time.time() * 1000))
-        signed = f"{FACTS['app_id']}{FACTS['app_secret']}{stamp}"
-        form |= {"appId": FACTS["app_id"], "timestamp": stamp, "sign": hashlib.sha256(signed.encode()).hexdigest()}
+        signed = f"{FACTS.app_id}{FACTS.app_secret}{stamp}"
+        form |= {"appId": FACTS.app_id, "timestamp": stamp, "sign": hashlib.sha256(signed.encode()).hexdigest()}
 
 
 def _looks(value: Any, pattern: str) -> bool:
@@ -85,7 +89,7 @@ def _make_real(body: dict[str, Any], *, positive: bool) -> None:
         elif name == "input_image" and _is_file(value):
             body[name] = PICTURE
         elif name == "imageUrl" and _looks(value, r"\[.+\]"):
-            body[name] = json.dumps([FACTS["picture_url"]] * 2)
+            body[name] = json.dumps([PICTURE_URL] * 2)
         else:
             body[name] = _real(value)
 
@@ -98,17 +102,19 @@ def _real(value: Any) -> Any:
     """Where an address stands that is not meant to be wrong, one that answers; nothing else is touched."""
     if isinstance(value, dict):
         return {name: _real(one) for name, one in value.items()}
-    return FACTS["picture_url"] if _looks(value, r"https?://.*") and len(value) <= URL_CHARS_MAX else value
+    return PICTURE_URL if _looks(value, r"https?://.*") and len(value) <= URL_CHARS_MAX else value
 
 
-def _name_real_things(path_parameters: dict[str, Any], *, cancel: bool) -> None:
+def _name_real_things(path_parameters: dict[str, Any], path: str) -> None:
+    opaque, task_id = FACTS.linked(path)
     real = {
-        "job_id": FACTS["queued_id"] if cancel else FACTS["job_id"],
-        "asset_id": FACTS["asset_id"],
-        "task_no": FACTS["job_id"],
-        "task_id": FACTS["job_id"],
-        "opaque": FACTS["opaque"],
-        "name": FACTS["result"],
+        "job_id": FACTS.queued_id if path.endswith("/cancel") else FACTS.job_id,
+        "asset_id": FACTS.asset_id,
+        "task_no": FACTS.job_id,
+        "task_id": task_id,
+        "opaque": opaque,
+        "name": FACTS.result,
+        "number": 1,
     }
     path_parameters |= {name: value for name, value in real.items() if name in path_parameters}
 

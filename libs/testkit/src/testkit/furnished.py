@@ -12,6 +12,7 @@ from testkit.doors import grant, open_door
 from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
 from testkit.pointsclient import PointsClient
+from testkit.signedclient import SignedClient
 from testkit.studioclient import StudioClient
 
 PLENTY: Final = 1_000_000_000  # Of every unit: more than any test spends.
@@ -33,10 +34,18 @@ class Facts:
     asset_id: str  #: The job's output.
     result: str  #: The last part of its link, as the points contract gives it.
     opaque: str  #: The secret part of its link, as the studio contract gives it.
+    several_id: str  #: A succeeded job with two pictures.
+    several_opaque: str
+
+    def linked(self, path: str) -> tuple[str, str]:
+        """The secret and the task of a studio link, by its documented path."""
+        if path.endswith("/alternative/{number}"):
+            return self.several_opaque, self.several_id
+        return self.opaque, self.job_id
 
 
 async def furnish(deployment: StandaloneDeployment) -> Facts:
-    """Make the client, let it have one finished job, and start the deployment anew without workers."""
+    """Make the client, let it have two finished jobs, and start the deployment anew without workers."""
     operator = deployment.operator()
     partner = await new_partner(operator, deployment.url, points=PLENTY, user_id=USER_ID)
     for unit in ("count", "fen"):
@@ -49,7 +58,10 @@ async def furnish(deployment: StandaloneDeployment) -> Facts:
         done = await partner.finished_job(job["id"])
         assert done["status"] == "succeeded", done
         task = await points.task(job["id"])
-        status = await StudioClient(partner.http, user_key).finished(job["id"])
+        studio = StudioClient(partner.http, user_key)
+        async with SignedClient(deployment.url, app.name, app.secret) as signed:
+            several_id = await signed.submitted(num="2")
+        opaque, several_opaque = await _opaque(studio, job["id"]), await _opaque(studio, several_id)
     deployment.configure(PROVIDERS_POOL="nobodys", PROVIDERS_ENGINE_WORKERS="0")  # Works, but for a queue of no model.
     await deployment.restart()
     async with OpenClient(deployment.url, partner.key) as partner_again:
@@ -65,11 +77,16 @@ async def furnish(deployment: StandaloneDeployment) -> Facts:
         queued_id=queued["id"],
         asset_id=done["outputAssetIds"][0],
         result=task["resultUrl"].rpartition("/")[2],
-        opaque=_part(status["images_url"], r"/api/images/([^/]+)/"),
+        opaque=opaque,
+        several_id=several_id,
+        several_opaque=several_opaque,
     )
 
 
-def _part(text: str, pattern: str) -> str:
-    found = re.search(pattern, text)
-    assert found is not None, text
+async def _opaque(studio: StudioClient, task_id: str) -> str:
+    """The secret of a finished task's links."""
+    status = await studio.finished(task_id)
+    assert status["status"] == "Completed", status
+    found = re.search(r"/api/images/([^/]+)/", status["images_url"])
+    assert found is not None, status
     return found[1]
