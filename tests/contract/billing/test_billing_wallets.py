@@ -89,7 +89,7 @@ async def test_a_statement_shows_every_posting_newest_first(house: Any) -> None:
     house.clock.advance(1)
     await house.place("job-1", (Unit.POINTS, 20), outputs=2)
     house.clock.advance(1)
-    await house.settle("job-1", 30)
+    await house.settle("job-1", 20)
     page = await house.read.entries("partner-a", job_id="", before=None, page_size=50)
     lines = [(entry.transaction_id, entry.kind, entry.account.value, entry.delta) for entry in page.entries]
     assert lines == [
