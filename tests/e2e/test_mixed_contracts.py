@@ -35,34 +35,45 @@ class Customer:
 
     async def studio(self, path: str, **fields: Any) -> dict[str, Any]:
         """Ask the studio contract and return its good answer."""
+        body = await self.ask_studio(path, **fields)
+        assert body["err_code"] == 0, body
+        return body
+
+    async def ask_studio(self, path: str, **fields: Any) -> dict[str, Any]:
+        """Ask the studio contract and return its answer."""
         files = {name: value for name, value in fields.items() if isinstance(value, tuple)}
         texts = {name: value for name, value in fields.items() if not isinstance(value, tuple)}
         answer = await self._studio.post(path, data={"user_key": self._user_key, **texts}, files=files)
         body: dict[str, Any] = answer.json()
-        assert body["err_code"] == 0, body
         return body
 
     async def aclose(self) -> None:
         for client in (self.points.http, self.signed.http, self._studio):
             await client.aclose()
 
+    async def balance(self) -> dict[str, dict[str, int]]:
+        """The whole wallet, by unit."""
+        lines: dict[str, dict[str, int]] = (await self.open.get("/balance")).json()["balance"]
+        return lines
+
     async def purses(self) -> list[dict[str, int]]:
         """What each contract says can be spent; None where it does not know the unit."""
-        balance = (await self.open.get("/balance")).json()["balance"]
         return [
-            {unit: line["available"] for unit, line in balance.items()},
+            {unit: line["available"] for unit, line in (await self.balance()).items()},
             {"points": await self.points.balance()},
         ]
 
 
-async def customer(house: Deployment, make_partner: NewPartner) -> Customer:
+async def customer(
+    house: Deployment, make_partner: NewPartner, *, points: int = 500, count: int = 50, fen: int = 30_000
+) -> Customer:
     user_id = str(secrets.randbelow(10**17) + 1)
-    partner: OpenClient = await make_partner(points=500, user_id=user_id)
+    partner: OpenClient = await make_partner(points=points, user_id=user_id)
     operator = house.operator()
     app = await open_door(operator, partner.client_id, "app")
     key = await open_door(operator, partner.client_id, "user_key")
-    await grant(operator, partner.client_id, "count", 50)
-    await grant(operator, partner.client_id, "fen", 30_000)
+    await grant(operator, partner.client_id, "count", count)
+    await grant(operator, partner.client_id, "fen", fen)
     return Customer(
         partner,
         PointsClient(house.url, token(house.jwt_secret, user_id)),
@@ -139,5 +150,41 @@ async def test_cancel_through_one_contract_gives_back_what_another_took(
         delivered = [job for job in await one.open.jobs() if job["status"] == "succeeded"]
         # The money follows the end of a job within moments.
         await until(one.purses, lambda purses: purses[0]["count"] == 50 - 6 * len(delivered))
+    finally:
+        await one.aclose()
+
+
+async def test_money_spent_through_one_contract_is_missing_in_the_others(
+    house: Deployment, make_partner: NewPartner
+) -> None:
+    """60 points are two pictures, 2 uses are two, 30 fen are one; whoever asks for one more hears its own words."""
+    one = await customer(house, make_partner, points=60, count=2, fen=30)
+    picture = ("a.png", encoded(photo((48, 40)), "PNG"), "image/png")
+    scene = {"capability": "image.generate", "prompt": "山", "width": 64, "height": 64}
+    try:
+        await one.open.create_job(**scene)
+        await one.points.submitted("sc_soraimg_text_1x1", "海")
+        refused = await one.points.submit("sc_soraimg_text_1x1", "海")
+        assert (refused.status_code, refused.json()["message"]) == (402, "积分不足")
+        assert (await one.open.submit(scene)).status_code == 402
+
+        await one.signed.submitted(num="1")
+        submitted = await one.studio("/api/submit_task", input_image=picture, **STUDIO_DEFAULTS)
+        assert (submitted["remaining_count"], submitted["remaining_money"]) == (0, 0)
+        assert await one.signed.submit() == {"code": 999, "msg": "余额不足", "charge": False}
+        # No use is left, but the studio contract's price has an alternative.
+        await one.studio("/api/submit_task", input_image=picture, **STUDIO_DEFAULTS)
+        assert await one.purses() == [{"points": 0, "count": 0, "fen": 0}, {"points": 0}]
+        last = await one.ask_studio("/api/submit_task", input_image=picture, **STUDIO_DEFAULTS)
+        assert last == {"err_code": 1, "err_msg": "账户剩余次数不足"}
+
+        # Refused ones are nobody's jobs, in either list.
+        jobs = await one.open.jobs()
+        listed = await one.points.list()
+        assert len(jobs) == listed["total"] == len(listed["records"]) == 5
+        for job in jobs:
+            assert (await one.open.finished_job(job["id"]))["status"] == "succeeded"
+        balance = await until(one.balance, lambda lines: not any(line["held"] for line in lines.values()))
+        assert {unit: line["spent"] for unit, line in balance.items()} == {"points": 60, "count": 2, "fen": 30}
     finally:
         await one.aclose()
