@@ -139,7 +139,7 @@ def _create_job() -> Json:
         "discriminator": {"propertyName": "capability", "mapping": requests},
     }
     links = _links("job_id", "$response.body#/job/id", "getJob", "cancelJob")
-    return _operation(
+    operation = _operation(
         "createJob",
         "Submit a job. The answer comes when it is accepted for good.",
         {
@@ -161,6 +161,27 @@ def _create_job() -> Json:
         ],
         request=body(json={"schema": schema}),
     )
+    return {**operation, "callbacks": _webhook()}
+
+
+def _webhook() -> Json:
+    """What is sent to a job's `webhookUrl`, and again until it is answered with a success."""
+    text_header = {"type": "string"}
+    signature = {"type": "string", "pattern": "^sha256=[0-9a-f]{64}$"}
+    headers = [
+        parameter("webhook-id", "header", text_header, "The same on every try."),
+        parameter("webhook-timestamp", "header", {"type": "string", "pattern": "^[0-9]+$"}, "Unix seconds of the try."),
+        parameter("X-Zhinian-Signature", "header", signature, "HMAC-SHA256 of the raw body; only with a secret."),
+        parameter("webhook-signature", "header", text_header, "Standard Webhooks 1.0.0; only with a secret."),
+    ]
+    operation = {
+        "operationId": "jobEnded",
+        "summary": "The job has ended.",
+        "parameters": headers,
+        "requestBody": body(json={"schema": ref("JobEnded")}),
+        "responses": {"2XX": {"description": "Heard."}},
+    }
+    return {"jobEnded": {"{$request.body#/webhookUrl}": {"post": operation}}}
 
 
 def _paging() -> list[Json]:
@@ -270,7 +291,7 @@ def _download() -> Json:
     return _operation(
         "downloadAsset",
         "An asset's bytes; with ranges and ETags.",
-        pictures.answers("Saved under the asset's name."),
+        pictures.answers(pictures.ENGLISH),
         404,
-        parameters=[ASSET_ID, *pictures.PARAMETERS],
+        parameters=[ASSET_ID, *pictures.parameters(pictures.ENGLISH)],
     )

@@ -16,6 +16,30 @@ AMOUNT: Final[Json] = {"type": "integer", "minimum": 0}
 SIDE: Final[Json] = {"type": ["integer", "null"], "minimum": 1}
 NAMES: Final[Json] = {"type": "array", "items": TEXT}
 
+ENDS: Final = ("succeeded", "failed", "expired", "cancelled")
+
+
+def _job_ended() -> Json:
+    """The body of a webhook."""
+    event: Json = {"enum": [f"generation.{state}" for state in ENDS]}
+    job = {
+        "id": {"type": "string"},
+        "capability": TEXT,
+        "status": {"enum": list(ENDS)},
+        "outputAssetIds": NAMES,
+        "error": object_of({"code": TEXT, "message": TEXT}),
+    }
+    return object_of(
+        {
+            "event": event,
+            "type": {**event, "description": "The same, as Standard Webhooks call it."},
+            "timestamp": TIME,
+            "sequence": {"type": "integer", "minimum": 1},
+            "job": object_of(job, required=[name for name in job if name != "error"]),
+        }
+    )
+
+
 SCHEMAS: Final[Json] = {
     "Error": object_of({"error": {"type": "string", "minLength": 1}}),
     "Failure": object_of({"code": TEXT, "message": TEXT, "field": NULLABLE_TEXT}),
@@ -49,6 +73,7 @@ SCHEMAS: Final[Json] = {
             "deadline": TIME,
         }
     ),
+    "JobEnded": _job_ended(),
     "Asset": object_of(
         {
             "id": {"type": "string", "pattern": "^asset_[0-9a-z]{26}$"},

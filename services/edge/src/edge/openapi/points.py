@@ -33,6 +33,7 @@ TEXT: Final[Json] = {"type": "string"}
 NULLABLE_TEXT: Final = nullable(TEXT)
 LOCAL_TIME: Final[Json] = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$"}
 NULLABLE_URL: Final[Json] = nullable({"type": "string", "format": "uri"})
+POSITION: Final[Json] = {"type": "integer", "minimum": 1, "description": "重连时作为after参数"}
 STATUSES: Final = ("created", "queued", "processing", "completed", "failed")
 ERRORS: Final = {
     400: "参数错误",
@@ -48,14 +49,14 @@ ERRORS: Final = {
     504: "请求超时",
 }
 COMMON: Final = (401, 403, 429, 500, 503, 504)
-TASK_NO: Final = parameter("task_no", "path", {"type": "string", "minLength": 1}, "`taskNo` of the submit's answer.")
+TASK_NO: Final = parameter("task_no", "path", {"type": "string", "minLength": 1}, "提交时返回的taskNo")
 
 
 def part() -> Part:
     """The whole contract."""
     return Part(
         name="points",
-        description="Tasks paid in points. Answers are `{code, message, data}`; the HTTP status is the code.",
+        description="按积分计费的生图任务。返回均为{code, message, data},code与HTTP状态码相同。",
         paths={
             "/user/ai/tasks/submit": {"post": _submit()},
             "/user/ai/tasks/list": {"get": _list()},
@@ -63,19 +64,24 @@ def part() -> Part:
             "/user/ai/tasks/{task_no}": {"get": _get()},
             "/user/points/consumption/balance": {"get": _balance()},
         },
-        schemas={"Task": _task(), "TextToImage": _text_to_image(), "ImageToImage": _image_to_image()},
+        schemas={
+            "Task": _task(),
+            "TaskPush": _task({"position": POSITION}),
+            "TextToImage": _text_to_image(),
+            "ImageToImage": _image_to_image(),
+        },
         security_schemes={
             "token": {
                 "type": "http",
                 "scheme": "bearer",
                 "bearerFormat": "JWT",
-                "description": "A JWT whose `sub` is the user id, or an API key.",
+                "description": "JWT(sub为用户ID)或API Key",
             },
             "tokenInQuery": {
                 "type": "apiKey",
                 "in": "query",
                 "name": "token",
-                "description": "The same for WebSocket, where browsers can set no header.",
+                "description": "同上,用于浏览器无法设置请求头的WebSocket",
             },
         },
     )
@@ -115,20 +121,21 @@ def _operation(
     return operation
 
 
-def _task() -> Json:
+def _task(more: Json | None = None) -> Json:
     return object_of(
         {
+            **(more or {}),
             "taskNo": {"type": "string", "pattern": "^(TASK-[0-9]{17}-[0-9]{4}|job_[0-9a-z]{26})$"},
             "modelName": TEXT,
-            "status": {"enum": list(STATUSES)},
+            "status": {"enum": list(STATUSES), "description": "提交的返回为created;过期与取消的任务为failed"},
             "taskType": {"enum": list(TASK_TYPES)},
             "progress": {"type": "integer", "minimum": 0, "maximum": 100},
-            "promptSnippet": TEXT,
+            "promptSnippet": {**TEXT, "description": "提示词的开头"},
             "imageUrl": NULLABLE_TEXT,
-            "resultUrl": NULLABLE_URL,
+            "resultUrl": {**NULLABLE_URL, "description": "永久有效的链接,无需请求头"},
             "createTime": LOCAL_TIME,
             "completeTime": nullable(LOCAL_TIME),
-            "errorMessage": NULLABLE_TEXT,
+            "errorMessage": {**NULLABLE_TEXT, "description": "失败原因"},
         }
     )
 
@@ -151,7 +158,7 @@ def _image_to_image() -> Json:
     one = '"https?://[^"\\\\\\s]+"'
     several: Json = {
         "type": "string",
-        "description": f"A JSON array of at most {IMAGES_MAX} URLs, in a string.",
+        "description": f"JSON数组形式的字符串,最多{IMAGES_MAX}个URL",
         "pattern": f"^\\[{one}(,{one}){{0,{IMAGES_MAX - 1}}}\\]$",
         "maxLength": IMAGE_URL_CHARS_MAX,
     }
@@ -161,7 +168,10 @@ def _image_to_image() -> Json:
 
 def _submit() -> Json:
     key = parameter(
-        "Idempotency-Key", "header", {"$ref": "#/components/schemas/IdempotencyKey"}, "The same key: the first task."
+        "Idempotency-Key",
+        "header",
+        {"$ref": "#/components/schemas/IdempotencyKey"},
+        "相同的键与内容返回首次提交的任务;内容不同返回409",
     )
     return _operation(
         "submitPointsTask",
@@ -198,10 +208,10 @@ def _list() -> Json:
         _success(page),
         400,
         parameters=[
-            parameter("page", "query", _number(1, PAGE_MAX), "From 1."),
-            parameter("size", "query", _number(PAGE_SIZE, PAGE_SIZE_MAX), "Tasks a page."),
-            parameter("status", "query", {"enum": ["", *FILTERS]}, "Only in this state."),
-            parameter("taskType", "query", {"enum": ["", *TASK_TYPES]}, "Only of this type."),
+            parameter("page", "query", _number(1, PAGE_MAX), "页码,从1开始"),
+            parameter("size", "query", _number(PAGE_SIZE, PAGE_SIZE_MAX), "每页条数"),
+            parameter("status", "query", {"enum": ["", *FILTERS]}, "按状态筛选"),
+            parameter("taskType", "query", {"enum": ["", *TASK_TYPES]}, "按类型筛选"),
         ],
     )
 
@@ -216,16 +226,21 @@ def _number(default: int, maximum: int) -> Json:
 def _push() -> Json:
     operation = _operation(
         "watchPointsTasks",
-        "WebSocket: every change of your tasks, once and in order, as the task's object and its `position`",
-        answer(None, "Never: only WebSocket is spoken here."),
+        "WebSocket推送:任务的每次变化按顺序各推送一次,内容见TaskPush",
+        answer(None, "不会返回:此地址仅支持WebSocket"),
         404,
         parameters=[
-            parameter("after", "query", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "The last position heard of."),
+            parameter(
+                "after",
+                "query",
+                {"type": "string", "pattern": "^[0-9]{1,18}$"},
+                "最后收到的position;重连时从其后继续,0表示从头开始",
+            ),
         ],
     )
     del operation["responses"]["200"]
-    operation["responses"]["101"] = answer(None, "The connection is a WebSocket now.", X_Position={"type": "integer"})
-    operation["responses"]["404"]["description"] = "The request did not ask for a WebSocket."
+    operation["responses"]["101"] = answer(None, "已建立WebSocket连接", X_Position={"type": "integer"})
+    operation["responses"]["404"]["description"] = "请求不是WebSocket握手"
     operation["security"].append({"tokenInQuery": []})
     return operation
 
@@ -234,8 +249,8 @@ def _balance() -> Json:
     data = object_of(
         {
             "userId": {"type": ["integer", "string"]},
-            "balance": {"type": "integer", "minimum": 0},
-            "expireTime": nullable(LOCAL_TIME),
+            "balance": {"type": "integer", "minimum": 0, "description": "可用积分"},
+            "expireTime": {**nullable(LOCAL_TIME), "description": "最早到期的积分的到期时间,null为永久"},
         }
     )
     return _operation("getPointsBalance", "查询积分余额", _success(data))

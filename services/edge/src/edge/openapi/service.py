@@ -6,7 +6,7 @@ from edge.openapi.parts import Json, Part, json_answer, parameter, text_answer
 
 def part() -> Part:
     """Health, the document, results."""
-    name = parameter("name", "path", {"type": "string", "minLength": 1}, "As it was in the task.")
+    name = parameter("name", "path", {"type": "string", "minLength": 1}, "任务中resultUrl的最后一段")
     return Part(
         name="service",
         description="Health, this document, and links to the results of the points and signed contracts.",
@@ -14,7 +14,7 @@ def part() -> Part:
             "/healthz": {"get": _operation("isAlive", "The process answers.", {"200": text_answer("ok", "Alive.")})},
             "/readyz": {"get": _operation("isReady", "The services behind answer too.", _readiness())},
             "/openapi.json": {"get": _operation("getOpenApi", "This document.", _document())},
-            "/results/{name}": {"get": pictures.link("getResult", "A result", [name], "Shown in the browser.")},
+            "/results/{name}": {"get": pictures.link("getResult", "任务结果,链接永久有效", [name])},
         },
     )
 

@@ -6,14 +6,31 @@ from edge.openapi.parts import NOT_BLANK, Json, Part, body, constant, json_answe
 from edge.signed import RESOLUTIONS, STYLES, TEXT_CHARS_MAX
 
 #: The document's table without 200 and 404, which is for paths that are not described here.
-REFUSALS: Final = (201, 202, 400, 500, 601, 602, 604, 606, 607, 609, 610, 999)
+REFUSALS: Final = {
+    201: "taskId不存在",
+    202: "文本黄反拦截",
+    400: "参数错误",
+    500: "系统维护,请稍候再试",
+    601: "接口未开通",
+    602: "账号停用",
+    604: "接口停用",
+    606: "调用超限,请稍候再试",
+    607: "ip不在白名单",
+    609: "请求过于频繁,请稍候再试",
+    610: "请求超时",
+    999: "其他,以实际返回为准",
+}
 TASK_NO: Final[Json] = {"type": "string", "pattern": "^[0-9]{24}$"}
 #: Printable ASCII without spaces around it; texts are trimmed.
 WORD: Final[Json] = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}
 PROOF: Final[Json] = {
     "appId": WORD,
-    "timestamp": {"type": "string", "pattern": "^[0-9]{13}$", "description": "Milliseconds; five minutes off at most."},
-    "sign": {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$", "description": "sha256(appId + appSecret + timestamp)"},
+    "timestamp": {"type": "string", "pattern": "^[0-9]{13}$", "description": "当前时间戳(毫秒),误差不超过5分钟"},
+    "sign": {
+        "type": "string",
+        "pattern": "^[0-9A-Fa-f]{64}$",
+        "description": "sha256(appId + appSecret + timestamp),十六进制",
+    },
 }
 
 
@@ -21,8 +38,8 @@ def part() -> Part:
     """The whole contract."""
     return Part(
         name="signed",
-        description="Pictures from a text, by signed forms. The HTTP status is 200 and `code` tells how it went; every "
-        "other path below `/ai/draw/` is code 404.",
+        description="AI绘画。请求为表单(multipart或urlencoded),均需签名;HTTP状态码始终为200,由code说明结果。"
+        "/ai/draw/下的其他地址返回code 404。",
         paths={
             "/ai/draw/submit": {"post": _submit()},
             "/ai/draw/query": {"post": _query()},
@@ -36,12 +53,13 @@ def _answer(data: Json, *, charge: Json) -> Json:
         {"code": constant(200), "msg": constant("成功"), "taskNo": TASK_NO, "charge": charge, "data": data}
     )
     either: Json = {"oneOf": [success, {"$ref": "#/components/schemas/SignedRefusal"}]}
-    return json_answer(either, "`code` is 200, or why not.", Retry_After={"type": "integer", "minimum": 1})
+    return json_answer(either, "code为200表示成功", Retry_After={"type": "integer", "minimum": 1})
 
 
 def _refusal() -> Json:
     message = {"type": "string", "minLength": 1}
-    return object_of({"code": {"enum": list(REFUSALS)}, "msg": message, "taskNo": TASK_NO, "charge": constant(False)})
+    code = {"enum": list(REFUSALS), "description": ";".join(f"{code} {words}" for code, words in REFUSALS.items())}
+    return object_of({"code": code, "msg": message, "taskNo": TASK_NO, "charge": constant(False)})
 
 
 def _operation(name: str, summary: str, form: Json, data: Json, *, charge: Json) -> Json:
@@ -55,25 +73,26 @@ def _operation(name: str, summary: str, form: Json, data: Json, *, charge: Json)
 
 
 def _submit() -> Json:
+    words = text(chars_min=1, chars_max=TEXT_CHARS_MAX, pattern=NOT_BLANK)
     # Numbers arrive as text.
     numbers: Json = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 6}, constant("")]}
     form = object_of(
         {
             **PROOF,
-            "text": text(chars_min=1, chars_max=TEXT_CHARS_MAX, pattern=NOT_BLANK),
-            "resolution": {"enum": list(RESOLUTIONS)},
-            "style": {"enum": list(STYLES)},
-            "num": {**numbers, "description": "Pictures, one charge each; 1 when it is absent or empty."},
+            "text": {**words, "description": f"输入内容,长度不超过{TEXT_CHARS_MAX}个字"},
+            "resolution": {"enum": list(RESOLUTIONS), "description": "图片分辨率"},
+            "style": {"enum": list(STYLES), "description": "风格"},
+            "num": {**numbers, "description": "图片生成数量,默认1张,计费按图片生成数量来计费"},
             "idempotencyKey": {
                 "type": "string",
                 "pattern": "^[ -~]{0,255}$",
-                "description": "Ours: the same key and form return the first task.",
+                "description": "可选:相同的键与参数返回首次提交的任务",
             },
         },
         required=[*PROOF, "text", "resolution", "style"],
         more=True,
     )
-    data = object_of({"taskId": {"type": "string", "minLength": 1}})
+    data = object_of({"taskId": {"type": "string", "minLength": 1, "description": "有效期一个月"}})
     return _operation("submitDrawing", "提交请求", form, data, charge={"type": "boolean"})
 
 
@@ -81,10 +100,10 @@ def _query() -> Json:
     url: Json = {"type": "string", "format": "uri"}
     data = object_of(
         {
-            "img": {"anyOf": [url, constant("")]},
+            "img": {"anyOf": [url, constant("")], "description": "第一张图的地址(有效期三个月)"},
             "imgUrls": {"type": "array", "maxItems": 6, "items": object_of({"image": url})},
             "createTime": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"},
-            "status": {"enum": [0, 1]},
+            "status": {"enum": [0, 1], "description": "1表示已生成完成,0表示任务排队中或正在处理"},
         }
     )
     form = object_of({**PROOF, "taskId": {"type": "string", "pattern": NOT_BLANK}}, more=True)
