@@ -34,7 +34,7 @@ def test_shipped_catalogue_is_valid() -> None:
 
 def test_model_is_read_whole(tmp_path: Path) -> None:
     model = load(write(tmp_path, GOOD)).models["m"]
-    assert [(option.unit, option.amount_per_output) for option in model.price] == [("count", 1), ("fen", 30)]
+    assert [(option.unit, option.amount) for option in model.price] == [("count", 1), ("fen", 30)]
     assert model.outputs({"num": 3}) == 3
     assert model.routes[0].map_parameters({"prompt": "p"}) == {"text": "p", "fixed": 7}
 

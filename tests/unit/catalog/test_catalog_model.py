@@ -2,7 +2,7 @@
 
 import pytest
 
-from catalog import InputRule, Model, ParametersInvalid, PriceOption, RouteRule
+from catalog import InputRule, Model, ParametersInvalid, PriceRule, RouteRule
 
 MODEL = Model(
     name="m",
@@ -18,7 +18,7 @@ MODEL = Model(
         },
     },
     inputs=(InputRule(role="image", minimum=1, maximum=2), InputRule(role="mask")),
-    price=(PriceOption(unit="points", amount_per_output=30),),
+    price=(PriceRule(unit="points", amount=30),),
     routes=(RouteRule(provider="local", upstream_model="x"),),
 )
 

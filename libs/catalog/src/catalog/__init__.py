@@ -5,15 +5,21 @@ The catalogue is read at submit time only: what it said travels frozen with the 
 """
 
 from catalog.load import CatalogInvalid, load
-from catalog.model import Catalog, InputRule, Model, ParametersInvalid, PriceOption, RouteRule
+from catalog.model import Catalog, InputRule, Model, ParametersInvalid, RouteRule
+from catalog.price import OUTCOMES, Measure, Pixels, PriceOption, PriceRule, Size
 
 __all__ = [
+    "OUTCOMES",
     "Catalog",
     "CatalogInvalid",
     "InputRule",
+    "Measure",
     "Model",
     "ParametersInvalid",
+    "Pixels",
     "PriceOption",
+    "PriceRule",
     "RouteRule",
+    "Size",
     "load",
 ]

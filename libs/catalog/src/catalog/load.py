@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import yaml
 
-from catalog.model import Catalog, InputRule, Model, PriceOption, RouteRule
+from catalog.model import Catalog, InputRule, Model, RouteRule
+from catalog.price import OUTCOMES, UNITS, Measure, Pixels, PriceRule
 
 FILE_BYTES_MAX = 1_000_000  # A catalogue file is written by people; a larger one is a mistake.
 
@@ -62,7 +64,36 @@ FILE_SCHEMA: Mapping[str, Any] = {
                         "type": "array",
                         "minItems": 1,
                         "maxItems": 8,
-                        "items": {"type": "object", "minProperties": 1, "maxProperties": 1},
+                        "items": {"type": "object"},  # `_read_price` tells better what is wrong.
+                    },
+                    "measure": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {
+                            "second": {"type": "string", "minLength": 1},
+                            "megapixel": {
+                                "type": "object",
+                                "additionalProperties": False,
+                                "properties": {
+                                    **{
+                                        name: {"type": "string", "minLength": 1}
+                                        for name in ("width", "height", "input", "longer_side", "scale")
+                                    },
+                                    "longer_side_pixels": {
+                                        "type": "object",
+                                        "additionalProperties": {"type": "integer"},
+                                    },
+                                    "scale_default": {"type": "number"},
+                                },
+                            },
+                        },
+                    },
+                    "charges": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {
+                            outcome: {"type": "integer", "minimum": 0, "maximum": 100} for outcome in OUTCOMES
+                        },
                     },
                     "routes": {
                         "type": "array",
@@ -169,11 +200,9 @@ def _read_model(entry: Mapping[str, Any]) -> Model:
             )
             for rule in entry.get("inputs", [])
         ),
-        price=tuple(
-            PriceOption(unit=unit, amount_per_output=amount)
-            for option in entry["price"]
-            for unit, amount in option.items()
-        ),
+        price=tuple(_read_price(option) for option in entry["price"]),
+        measure=_read_measure(entry.get("measure", {})),
+        charges=dict(entry.get("charges", {})),
         routes=tuple(
             RouteRule(
                 provider=route["provider"],
@@ -187,6 +216,22 @@ def _read_model(entry: Mapping[str, Any]) -> Model:
     )
     _check_references(model)
     return model
+
+
+def _read_price(option: Mapping[str, Any]) -> PriceRule:
+    rest = dict(option)
+    extras = {name: rest.pop(name) for name in ("per", "minimum") if name in rest}
+    if len(rest) != 1:
+        raise ValueError(f"a price names exactly one unit, besides per and minimum: {', '.join(UNITS)}")
+    [(unit, amount)] = rest.items()
+    return PriceRule(unit=unit, amount=amount, **extras)
+
+
+def _read_measure(measure: Mapping[str, Any]) -> Measure:
+    pixels = dict(measure["megapixel"]) if "megapixel" in measure else None
+    if pixels is not None and "scale_default" in pixels:
+        pixels["scale_default"] = Fraction(str(pixels["scale_default"]))
+    return Measure(second=measure.get("second", ""), megapixel=None if pixels is None else Pixels(**pixels))
 
 
 def _check_references(model: Model) -> None:
@@ -209,3 +254,26 @@ def _check_references(model: Model) -> None:
     for name, rule in properties.items():
         if "default" in rule and not jsonschema_rs.Draft202012Validator(rule).is_valid(rule["default"]):
             raise ValueError(f"the default of {name!r} does not fit its own rule")
+    _check_measure(model)
+
+
+def _check_measure(model: Model) -> None:
+    """What a price is measured by must be in every request, and within limits."""
+    properties, measure = model.schema["properties"], model.measure
+    pixels = measure.megapixel or Pixels(input="none")
+    for name in measure.parameters:
+        rule = properties.get(name)
+        if rule is None:
+            raise ValueError(f"measure: {name!r} is not one of the parameters")
+        if name == pixels.longer_side and pixels.longer_side_pixels:
+            if set(rule.get("enum", [])) != set(pixels.longer_side_pixels):
+                raise ValueError(f"measure: longer_side_pixels must name exactly the words of {name!r}")
+            continue
+        limits = rule.get("minimum", 0), rule.get("maximum", 0)
+        if rule.get("type") not in ("integer", "number") or not 0 < limits[0] <= limits[1]:
+            raise ValueError(f"measure: {name!r} must be a number with a minimum above 0 and a maximum")
+        optional = name in (pixels.longer_side, pixels.scale)  # `scale_default` stands in for both.
+        if not optional and name not in model.schema["required"] and "default" not in rule:
+            raise ValueError(f"measure: {name!r} must be required or have a default")
+    if measure.input and not any(rule.role == measure.input and rule.minimum for rule in model.inputs):
+        raise ValueError(f"measure: no input of role {measure.input!r} is required")

@@ -8,9 +8,9 @@ from typing import Any
 
 import jsonschema_rs
 
-JsonObject = dict[str, Any]
+from catalog.price import NOT_MEASURED, OUTCOMES, Measure, PriceOption, PriceRule, Size
 
-UNITS = ("points", "count", "fen")
+JsonObject = dict[str, Any]
 
 
 class ParametersInvalid(ValueError):
@@ -20,22 +20,6 @@ class ParametersInvalid(ValueError):
         super().__init__(message)
         self.field = field_name
         self.message = message
-
-
-@dataclass(frozen=True, kw_only=True)
-class PriceOption:
-    """One way to pay: `amount_per_output` of `unit` for each output delivered."""
-
-    unit: str  #: "points", "count" or "fen".
-    amount_per_output: int
-
-    def __post_init__(self) -> None:
-        if self.unit not in UNITS:
-            raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {self.unit!r}")
-        if isinstance(self.amount_per_output, bool) or not isinstance(self.amount_per_output, int):
-            raise ValueError(f"{self.unit} must be a whole number")
-        if self.amount_per_output < 0:
-            raise ValueError(f"{self.unit} must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +71,7 @@ class Model:
     title: str
     schema: JsonObject = field(repr=False)  #: JSON Schema (2020-12) of the parameters: one flat object.
     inputs: tuple[InputRule, ...] = ()
-    price: tuple[PriceOption, ...]
+    price: tuple[PriceRule, ...]  #: Ways to pay, tried in order.
     routes: tuple[RouteRule, ...]
     contracts: tuple[str, ...] = ("open", "grpc")
     enabled: bool = True
@@ -96,7 +80,21 @@ class Model:
     retention_s: int = 0  #: How long outputs are kept; 0 means for good.
     job_retention_s: int = 0  #: How long the job itself can be asked for; 0 means for good.
     outputs_parameter: str = ""  #: The parameter that says how many outputs are asked for; empty means one.
+    measure: Measure = NOT_MEASURED  #: Where seconds and megapixels come from, for prices by them.
+    charges: Mapping[str, int] = field(
+        default_factory=dict
+    )  #: Percent of the price by outcome; 0 for what is not there.
     moderated_parameters: tuple[str, ...] = ("prompt", "negative_prompt")
+
+    def __post_init__(self) -> None:
+        for rule in self.price:
+            if rule.per not in self.measure.kinds:
+                raise ValueError(f"a price per {rule.per} needs measure.{rule.per}")
+        for outcome, percent in self.charges.items():
+            if outcome not in OUTCOMES:
+                raise ValueError(f"charges: {outcome!r} is not one of {', '.join(OUTCOMES)}")
+            if isinstance(percent, bool) or not isinstance(percent, int) or not 0 <= percent <= 100:
+                raise ValueError(f"charges: {outcome} must be a whole number from 0 to 100")
 
     @cached_property
     def _validator(self) -> Any:
@@ -132,6 +130,16 @@ class Model:
     def outputs(self, parameters: JsonObject) -> int:
         """How many outputs validated parameters ask for."""
         return int(parameters[self.outputs_parameter]) if self.outputs_parameter else 1
+
+    def price_options(self, parameters: JsonObject, size: Size | None = None) -> tuple[PriceOption, ...]:
+        """What one output costs, in each of the ways to pay; `size` is of the first input of `measure.input`."""
+        quantities = self.measure.quantities(parameters, size)
+        return tuple(rule.option(quantities) for rule in self.price)
+
+    def priced_by(self, parameters: JsonObject) -> JsonObject:
+        """The validated parameters that the price depends on; None for those not given."""
+        names = {*self.measure.parameters, self.outputs_parameter} - {""}
+        return {name: parameters.get(name) for name in sorted(names)}
 
     def moderated_texts(self, parameters: JsonObject) -> list[tuple[str, str]]:
         """(field, text) pairs that moderation must see."""

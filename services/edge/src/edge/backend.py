@@ -15,7 +15,9 @@ from kit.errors import AppError, CredentialInvalid
 from kit.rpc import Channel
 
 CALL_TIMEOUT_S: Final = 10.0
-SUBMIT_TIMEOUT_S: Final = 20.0  # A hold, a commit, and a name to resolve for each input URL.
+SUBMIT_TIMEOUT_S: Final = (
+    70.0  # A hold, a commit, a name to resolve for each input URL, and one to fetch where its size is priced.
+)
 TRANSFER_TIMEOUT_S: Final = 120.0  # The largest file over a slow line.
 FETCH_TIMEOUT_S: Final = 45.0  # The wall gives an outside URL 30 s.
 WATCH_TIMEOUT_S: Final = 3600.0

@@ -20,18 +20,22 @@ from atelier.jobs.v1 import job_service_pb2 as jobs_pb2
 from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
 from catalog import Catalog
 from gateway import mapping
-from gateway.clients import ASSET_TIMEOUT_S, BALANCE_TIMEOUT_S, JOB_TIMEOUT_S, WATCH_TIMEOUT_S
+from gateway.clients import (
+    ASSET_TIMEOUT_S,
+    BALANCE_TIMEOUT_S,
+    JOB_TIMEOUT_S,
+    TICKET_TTL_S,
+    UPLOAD_BYTES_MAX,
+    WATCH_TIMEOUT_S,
+)
 from gateway.domain import Client
 from gateway.secrets import Vault
 from gateway.usecases.authenticate import Authenticate
 from gateway.usecases.limit import LimitRate
-from gateway.usecases.submit import Submit, find_model, parse_parameters, validated
+from gateway.usecases.submit import Submit
 from kit import identity
 from kit.errors import AssetNotFound, InvalidArgument, JobNotFound, PermissionDenied
 from kit.tickets import Ticket, TicketSigner
-
-UPLOAD_BYTES_MAX = 20 * 1024 * 1024  # The open contract's largest file; what the engines accept is smaller still.
-TICKET_TTL_S = 300.0  # A slow upload of the largest file takes less; a leaked ticket is soon worth nothing.
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -125,10 +129,7 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
 
     async def QuoteJob(self, request: pb2.QuoteJobRequest, context: Context) -> pb2.QuoteJobResponse:
         client = await self._client(context)
-        model = find_model(self._catalog, request.model, client)
-        parameters = validated(model, parse_parameters(request.parameters_json))
-        price = mapping.to_price(model, model.outputs(parameters), self._catalog.version)
-        return pb2.QuoteJobResponse(price=price)
+        return mapping.to_quote(*await self._submit.quote(mapping.to_quoted_request(request), client))
 
     async def ListModels(self, request: pb2.ListModelsRequest, context: Context) -> pb2.ListModelsResponse:
         client = await self._client(context)

@@ -7,22 +7,30 @@ from typing import Final
 
 import httpx
 
+from atelier.assets.v1 import asset_pb2
 from atelier.assets.v1 import asset_service_pb2 as assets_pb2
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
 from atelier.jobs.v1 import job_service_pb2 as jobs_pb2
 from atelier.jobs.v1 import job_service_pb2_grpc as jobs_grpc
+from catalog import Size
 from gateway import mapping
 from gateway.usecases.deliver import Answer
 from gateway.usecases.submit import AdmittedJob
 from kit import identity
-from kit.errors import AssetNotFound, DependencyUnavailable, InputFetchRefused, InvalidArgument
+from kit.errors import AppError, AssetNotFound, DependencyUnavailable, InputFetchRefused, InvalidArgument
 from kit.logging import get_logger
+from kit.tickets import Ticket, TicketSigner
 from kit.web import TargetUnreachable, WallPolicy, WebClient, vet
 
 ACCEPT_TIMEOUT_S: Final = 10.0  # A hold and a commit, each of which waits for a disk.
 JOB_TIMEOUT_S: Final = 5.0
 ASSET_TIMEOUT_S: Final = 5.0
 BALANCE_TIMEOUT_S: Final = 5.0
+FETCH_TIMEOUT_S: Final = 45.0  # The wall gives an outside URL 30 s.
+UPLOAD_BYTES_MAX: Final = (
+    20 * 1024 * 1024
+)  # The open contract's largest file; what the engines accept is smaller still.
+TICKET_TTL_S: Final = 300.0  # A slow upload of the largest file takes less; a leaked ticket is soon worth nothing.
 REVIEW_TIMEOUT_S: Final = 3.0  # Submitting waits for it.
 WATCH_TIMEOUT_S: Final = 3600.0  # A watcher reconnects with its position after an hour.
 
@@ -43,21 +51,46 @@ class GrpcJobs:
 class GrpcInputs:
     """`usecases.submit.Inputs` over the asset store's contract."""
 
-    def __init__(self, stub: assets_grpc.AssetServiceAsyncStub) -> None:
+    def __init__(self, stub: assets_grpc.AssetServiceAsyncStub, tickets: TicketSigner) -> None:
         self._stub = stub
+        self._tickets = tickets
 
-    async def check_asset(self, asset_id: str, *, client_id: str, field: str) -> None:
+    async def check_asset(self, asset_id: str, *, client_id: str, field: str) -> Size | None:
         with identity.acting_as(client_id):
             try:
-                await self._stub.GetAsset(assets_pb2.GetAssetRequest(asset_id=asset_id), timeout=ASSET_TIMEOUT_S)
+                wanted = assets_pb2.GetAssetRequest(asset_id=asset_id)
+                answer = await self._stub.GetAsset(wanted, timeout=ASSET_TIMEOUT_S)
             except (AssetNotFound, InvalidArgument) as error:
                 raise AssetNotFound(field=field) from error
+        return _size_of(answer.asset)
+
+    async def take_in(self, url: str, *, client_id: str, field: str) -> tuple[str, Size | None]:
+        ticket = Ticket(action="upload", client_id=client_id, bytes_max=UPLOAD_BYTES_MAX, kind="image")
+        wanted = assets_pb2.FetchAssetRequest(ticket=self._tickets.sign(ticket, TICKET_TTL_S), url=url, kind="image")
+        try:
+            answer = await self._stub.FetchAsset(wanted, timeout=FETCH_TIMEOUT_S)
+        except AppError as error:
+            error.field = field
+            raise
+        return answer.asset.id, _size_of(answer.asset)
+
+    async def drop(self, asset_id: str, *, client_id: str) -> None:
+        wanted = assets_pb2.DeleteAssetRequest(asset_id=asset_id)
+        with identity.acting_as(client_id):
+            try:
+                await self._stub.DeleteAsset(wanted, timeout=ASSET_TIMEOUT_S)
+            except AppError as error:
+                log.warning("asset_left_behind", asset_id=asset_id, cause=error.reason)
 
     async def check_url(self, url: str, *, field: str) -> None:
         try:
             await self._stub.VetUrl(assets_pb2.VetUrlRequest(url=url), timeout=ASSET_TIMEOUT_S)
         except (InputFetchRefused, InvalidArgument) as error:
             raise InputFetchRefused(field=field) from error
+
+
+def _size_of(asset: asset_pb2.Asset) -> Size | None:
+    return Size(width=asset.width, height=asset.height) if asset.width and asset.height else None
 
 
 class WallWebhooks:

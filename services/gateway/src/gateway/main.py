@@ -16,6 +16,7 @@ from gateway.clients import GrpcInputs, GrpcJobs, HttpReviewer, WallSender, Wall
 from gateway.config import GatewaySettings
 from gateway.consumer import SUBJECTS, JobEventConsumer
 from gateway.domain import Day
+from gateway.quotes import SignedQuotes
 from gateway.secrets import Vault
 from gateway.sql import CONSUMER, SqlUnitOfWork
 from gateway.tokens import HttpKeySource, PublishedKeys, TokenVerifier
@@ -56,6 +57,7 @@ class Gateway:
             audience=settings.jwt_audience,
         )
         catalog = load(settings.catalog_dir)
+        tickets = TicketSigner(settings.internal_secret)
         timezone = ZoneInfo(settings.timezone)
         orchestrator = resources.connect(settings.jobs_target)
         jobs = jobs_grpc.JobServiceStub(orchestrator)
@@ -74,9 +76,10 @@ class Gateway:
             submit=Submit(
                 catalog=catalog,
                 jobs=GrpcJobs(jobs),
-                inputs=GrpcInputs(assets),
+                inputs=GrpcInputs(assets, tickets),
                 webhooks=WallWebhooks(policy),
                 moderate=Moderate(words=words, reviewer=self._reviewer),
+                quotes=SignedQuotes(settings.internal_secret, now_ms=resources.clock.now_ms),
                 today=lambda: Day.at(datetime.fromtimestamp(resources.clock.now_ms() / 1000, tz=timezone)),
             ),
             catalog=catalog,
@@ -84,7 +87,7 @@ class Gateway:
             wallets=wallets,
             assets=assets,
             job_admin=job_admin_grpc.JobAdminServiceStub(orchestrator),
-            tickets=TicketSigner(settings.internal_secret),
+            tickets=tickets,
             vault=vault,
         )
         self._admin = ClientAdminServicer(

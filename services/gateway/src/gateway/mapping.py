@@ -1,5 +1,6 @@
 """Proto in, domain out, and back; nowhere else."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import orjson
@@ -8,9 +9,10 @@ from google.protobuf import timestamp_pb2
 from atelier.common.v1 import error_reason_pb2, money_pb2
 from atelier.gateway.v1 import client_admin_service_pb2, client_pb2, gateway_service_pb2
 from atelier.jobs.v1 import job_pb2, job_service_pb2
-from catalog import Model, PriceOption
+from catalog import OUTCOMES, Model, PriceRule
 from gateway.domain import Client, Credential, CredentialKind, Delivery, Limits
 from gateway.usecases.deliver import FinishedJob
+from gateway.usecases.price import Cost, Priced
 from gateway.usecases.submit import AdmittedJob, JobInput, JobRequest
 from kit.errors import InvalidArgument
 
@@ -48,30 +50,50 @@ def to_job_request(request: gateway_service_pb2.SubmitJobRequest) -> JobRequest:
     return JobRequest(
         model=request.model,
         parameters_json=request.parameters_json,
-        inputs=tuple(
-            JobInput(role=one.role, asset_id=one.asset_id, url=one.url, label=one.label) for one in request.inputs
-        ),
+        inputs=_to_inputs(request.inputs),
         idempotency_key=request.idempotency_key,
         webhook_url=request.webhook_url,
         max_cost=(
-            PriceOption(unit=UNIT_NAMES[request.max_cost.unit], amount_per_output=request.max_cost.value)
+            Cost(unit=UNIT_NAMES[request.max_cost.unit], amount=request.max_cost.value)
             if request.HasField("max_cost")
             else None
         ),
+        quote_id=request.quote_id,
         contract=request.contract or "grpc",
         external_id=request.external_id,
         labels=dict(request.labels),
     )
 
 
-def to_price(model: Model, outputs: int, catalog_version: str) -> money_pb2.Price:
+def to_quoted_request(request: gateway_service_pb2.QuoteJobRequest) -> JobRequest:
+    return JobRequest(model=request.model, parameters_json=request.parameters_json, inputs=_to_inputs(request.inputs))
+
+
+def _to_inputs(inputs: Iterable[job_pb2.Input]) -> tuple[JobInput, ...]:
+    return tuple(JobInput(role=one.role, asset_id=one.asset_id, url=one.url, label=one.label) for one in inputs)
+
+
+def to_price(price: Priced) -> money_pb2.Price:
     return money_pb2.Price(
         options=[
             money_pb2.PriceOption(unit=UNITS[option.unit], amount_per_output=option.amount_per_output)
-            for option in model.price
+            for option in price.options
         ],
-        outputs=outputs,
-        catalog_version=catalog_version,
+        outputs=price.outputs,
+        catalog_version=price.catalog_version,
+    )
+
+
+def to_charges(charges: Mapping[str, int]) -> money_pb2.ChargeRules:
+    return money_pb2.ChargeRules(**{outcome: charges.get(outcome, 0) for outcome in OUTCOMES})
+
+
+def to_quote(quote_id: str, expire_ms: int, price: Priced) -> gateway_service_pb2.QuoteJobResponse:
+    return gateway_service_pb2.QuoteJobResponse(
+        price=to_price(price),
+        quote_id=quote_id,
+        expire_time=to_timestamp(expire_ms),
+        charges=to_charges(price.charges),
     )
 
 
@@ -87,7 +109,7 @@ def to_accept_request(job: AdmittedJob) -> job_service_pb2.AcceptJobRequest:
             job_pb2.Input(role=one.role, label=one.label, asset_id=one.asset_id)
             if one.asset_id
             else job_pb2.Input(role=one.role, label=one.label, url=one.url)
-            for one in job.request.inputs
+            for one in job.inputs
         ],
         routes=[
             job_pb2.Route(
@@ -99,7 +121,8 @@ def to_accept_request(job: AdmittedJob) -> job_service_pb2.AcceptJobRequest:
             for route in job.routes
         ],
         pool=job.model.pool,
-        price=to_price(job.model, job.outputs, job.catalog_version),
+        price=to_price(job.price),
+        charges=to_charges(job.price.charges),
         idempotency_key=job.request.idempotency_key,
         fingerprint=job.fingerprint,
         webhook_url=job.request.webhook_url,
@@ -126,12 +149,28 @@ def to_model(model: Model, catalog_version: str) -> gateway_service_pb2.Model:
         inputs_schema_json=orjson.dumps(
             [{"role": rule.role, "min": rule.minimum, "max": rule.maximum, "kind": rule.kind} for rule in model.inputs]
         ).decode(),
-        price=to_price(model, 1, catalog_version),
+        price=money_pb2.Price(
+            options=[
+                money_pb2.PriceOption(unit=UNITS[rule.unit], amount_per_output=_least(rule)) for rule in model.price
+            ],
+            outputs=1,
+            catalog_version=catalog_version,
+        ),
+        price_rules=[
+            gateway_service_pb2.PriceRule(unit=UNITS[rule.unit], amount=rule.amount, per=rule.per, minimum=rule.minimum)
+            for rule in model.price
+        ],
+        charges=to_charges(model.charges),
         contracts=model.contracts,
         enabled=model.enabled,
     )
     described.deadline.seconds = model.deadline_s
     return described
+
+
+def _least(rule: PriceRule) -> int:
+    """What one output costs at least: more than the minimum is known only with a request."""
+    return max(rule.amount, rule.minimum) if rule.per == "output" else rule.minimum
 
 
 def to_domain_client(client: client_pb2.Client) -> Client:

@@ -4,17 +4,20 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeVar
 
 import orjson
 
-from catalog import Catalog, Model, ParametersInvalid, PriceOption
+from catalog import Catalog, Model, ParametersInvalid, Size
 from gateway.domain import Client, Day
 from gateway.usecases.moderate import Moderate
+from gateway.usecases.price import QUOTE_TTL_S, Cost, Priced, Quote, Quotes, price_of
 from kit.errors import (
-    CostAboveMax,
+    AppError,
     DailyQuotaExceeded,
+    DeadlineExceeded,
+    DependencyUnavailable,
     InvalidArgument,
     JobFenced,
     ModelDisabled,
@@ -49,7 +52,8 @@ class JobRequest:
     inputs: Sequence[JobInput] = ()
     idempotency_key: str = ""
     webhook_url: str = ""
-    max_cost: PriceOption | None = None
+    max_cost: Cost | None = None
+    quote_id: str = ""
     contract: str = "grpc"
     external_id: str = ""
     labels: dict[str, str] = field(default_factory=dict)
@@ -74,8 +78,8 @@ class AdmittedJob:
     model: Model
     parameters_json: str
     routes: tuple[FrozenRoute, ...]
-    outputs: int
-    catalog_version: str
+    inputs: tuple[JobInput, ...]  #: Those of the request, but a URL that had to be measured is an asset now.
+    price: Priced
     fingerprint: str
     client: Client
     day: Day  #: Which it is counted to.
@@ -92,8 +96,16 @@ class Jobs(Protocol[T_co]):
 class Inputs(Protocol):
     """The asset store, as far as submitting goes."""
 
-    async def check_asset(self, asset_id: str, *, client_id: str, field: str) -> None:
-        """Raise AssetNotFound unless the client has this asset."""
+    async def check_asset(self, asset_id: str, *, client_id: str, field: str) -> Size | None:
+        """Return the size of the client's asset, None when it has none. Raises AssetNotFound."""
+        ...
+
+    async def take_in(self, url: str, *, client_id: str, field: str) -> tuple[str, Size | None]:
+        """Store what the URL has and return the asset's id and size. Raises every refusal of FetchAsset."""
+        ...
+
+    async def drop(self, asset_id: str, *, client_id: str) -> None:
+        """Delete an asset that was taken in for nothing; as well as it goes."""
         ...
 
     async def check_url(self, url: str, *, field: str) -> None:
@@ -120,6 +132,7 @@ class Submit:
         inputs: Inputs,
         webhooks: Webhooks,
         moderate: Moderate,
+        quotes: Quotes,
         today: Callable[[], Day],
     ) -> None:
         self._catalog = catalog
@@ -127,27 +140,118 @@ class Submit:
         self._inputs = inputs
         self._webhooks = webhooks
         self._moderate = moderate
+        self._quotes = quotes
         self._today = today
 
     async def __call__(self, request: JobRequest, client: Client) -> Any:
         """Return what the orchestrator answers. Raises every refusal named at `SubmitJob` in the contract."""
-        model = find_model(self._catalog, request.model, client)
         if request.idempotency_key and not IDEMPOTENCY_KEY.fullmatch(request.idempotency_key):
             raise InvalidArgument(
                 "idempotency_key must be 1 to 255 printable ASCII characters", field="idempotency_key"
             )
-        parameters = validated(model, parse_parameters(request.parameters_json))
-        try:
-            model.check_inputs(one.role for one in request.inputs)
-        except ParametersInvalid as error:
-            raise InvalidArgument(error.message, field=f"inputs.{error.field}") from error
-        outputs = model.outputs(parameters)
-        check_cost(model, outputs, request.max_cost)
+        model, parameters = self._asked(request, client)
+        _check_roles(model, request.inputs)
+        quote = self._quotes.open(request.quote_id) if request.quote_id else None
+        if quote is not None:
+            quote.check(client=client, model=model, parameters=parameters)
+        measured = quote.input if quote is not None else model.measure.input
+        if not measured:  # Refused before anything is asked of others.
+            self._price(model, parameters, None, quote).within(request.max_cost)
         if request.webhook_url:
             self._webhooks.check(request.webhook_url, field="webhook_url")
         texts = [(f"parameters.{name}", text) for name, text in model.moderated_texts(parameters)]
         await self._moderate(texts, client_id=client.id)
-        await self._check_inputs(request, client)
+        inputs, size = await self._check_inputs(request.inputs, client, measured=measured)
+        taken_in = {one.asset_id for one in inputs} - {one.asset_id for one in request.inputs}
+        try:
+            price = self._price(model, parameters, size, quote).within(request.max_cost)
+            answer = await self._accept(request, client, model=model, parameters=parameters, inputs=inputs, price=price)
+        except (DependencyUnavailable, DeadlineExceeded):
+            raise  # The job may exist and use it.
+        except AppError:
+            await self._drop(taken_in, client)
+            raise
+        if getattr(answer, "reused", False):
+            await self._drop(taken_in - {one.asset_id for one in answer.job.inputs}, client)
+        return answer
+
+    async def quote(self, request: JobRequest, client: Client) -> tuple[str, int, Priced]:
+        """Return (quote id, when it lapses in unix milliseconds, the price) of what would be submitted.
+
+        Inputs matter only to a model that measures one. Raises every refusal named at `QuoteJob` in the contract.
+        """
+        model, parameters = self._asked(request, client)
+        role, size = model.measure.input, None
+        if role:
+            _check_roles(model, request.inputs)
+            index = next(index for index, one in enumerate(request.inputs) if one.role == role)
+            if not request.inputs[index].asset_id:
+                raise InvalidArgument("A price by this input needs it as an asset.", field=f"inputs[{index}]")
+            size = await self._size(request.inputs[index].asset_id, client, field=f"inputs[{index}]")
+        price = self._price(model, parameters, size, None)
+        quote = Quote(
+            client_id=client.id,
+            model=model.name,
+            price=price,
+            parameters=model.priced_by(parameters),
+            input=role,
+            size=size,
+        )
+        quote_id, expire_ms = self._quotes.sign(quote, ttl_s=QUOTE_TTL_S)
+        return quote_id, expire_ms, price
+
+    def _asked(self, request: JobRequest, client: Client) -> tuple[Model, dict[str, Any]]:
+        model = find_model(self._catalog, request.model, client)
+        return model, validated(model, parse_parameters(request.parameters_json))
+
+    def _price(self, model: Model, parameters: dict[str, Any], size: Size | None, quote: Quote | None) -> Priced:
+        if quote is None:
+            return price_of(model, parameters, size, catalog_version=self._catalog.version)
+        quote.check_size(size)
+        return quote.price
+
+    async def _check_inputs(
+        self, inputs: Sequence[JobInput], client: Client, *, measured: str
+    ) -> tuple[tuple[JobInput, ...], Size | None]:
+        """Return the inputs as the job gets them, and the size of the first one of the `measured` role."""
+        checked: list[JobInput] = []
+        size: Size | None = None
+        wanted = next((index for index, one in enumerate(inputs) if measured and one.role == measured), None)
+        for index, one in enumerate(inputs):
+            field_name = f"inputs[{index}]"
+            if index != wanted:
+                if one.asset_id:
+                    await self._inputs.check_asset(one.asset_id, client_id=client.id, field=field_name)
+                else:
+                    await self._inputs.check_url(one.url, field=field_name)
+            elif one.asset_id:
+                size = await self._size(one.asset_id, client, field=field_name)
+            checked.append(one)
+        if wanted is not None and inputs[wanted].url:  # Last: the others may be refused without writing anything.
+            field_name = f"inputs[{wanted}]"
+            asset_id, size = await self._inputs.take_in(inputs[wanted].url, client_id=client.id, field=field_name)
+            checked[wanted] = replace(inputs[wanted], url="", asset_id=asset_id)
+            if size is None:
+                await self._inputs.drop(asset_id, client_id=client.id)
+                raise _unmeasurable(field_name)
+        return tuple(checked), size
+
+    async def _size(self, asset_id: str, client: Client, *, field: str) -> Size:
+        size = await self._inputs.check_asset(asset_id, client_id=client.id, field=field)
+        if size is None:
+            raise _unmeasurable(field)
+        return size
+
+    async def _accept(
+        self,
+        request: JobRequest,
+        client: Client,
+        *,
+        model: Model,
+        parameters: dict[str, Any],
+        inputs: tuple[JobInput, ...],
+        price: Priced,
+    ) -> Any:
         fingerprint = _fingerprint(request, parameters)
         day = self._today()
         for attempt in range(FENCED_TRIES_MAX):
@@ -159,8 +263,8 @@ class Submit:
                         request=request,
                         model=model,
                         **_frozen(model, parameters, job_id),
-                        outputs=outputs,
-                        catalog_version=self._catalog.version,
+                        inputs=inputs,
+                        price=price,
                         fingerprint=fingerprint,
                         client=client,
                         day=day,
@@ -175,13 +279,20 @@ class Submit:
                     raise
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _check_inputs(self, request: JobRequest, client: Client) -> None:
-        for index, one in enumerate(request.inputs):
-            field_name = f"inputs[{index}]"
-            if one.asset_id:
-                await self._inputs.check_asset(one.asset_id, client_id=client.id, field=field_name)
-            else:
-                await self._inputs.check_url(one.url, field=field_name)
+    async def _drop(self, asset_ids: set[str], client: Client) -> None:
+        for asset_id in asset_ids - {""}:
+            await self._inputs.drop(asset_id, client_id=client.id)
+
+
+def _check_roles(model: Model, inputs: Sequence[JobInput]) -> None:
+    try:
+        model.check_inputs(one.role for one in inputs)
+    except ParametersInvalid as error:
+        raise InvalidArgument(error.message, field=f"inputs.{error.field}") from error
+
+
+def _unmeasurable(field_name: str) -> InvalidArgument:
+    return InvalidArgument("The price depends on this input's size, which is not known.", field=field_name)
 
 
 def _frozen(model: Model, parameters: dict[str, Any], job_id: str) -> dict[str, Any]:
@@ -233,15 +344,6 @@ def validated(model: Model, parameters: dict[str, Any]) -> dict[str, Any]:
     except ParametersInvalid as error:
         name = f"parameters.{error.field}" if error.field else "parameters"
         raise InvalidArgument(error.message, field=name) from error
-
-
-def check_cost(model: Model, outputs: int, max_cost: PriceOption | None) -> None:
-    """Raise CostAboveMax when no way to pay in the unit of `max_cost` is within it."""
-    if max_cost is None:
-        return
-    costs = [option.amount_per_output * outputs for option in model.price if option.unit == max_cost.unit]
-    if not costs or min(costs) > max_cost.amount_per_output:
-        raise CostAboveMax(field="max_cost", cost=min(costs, default="not in this unit"))
 
 
 def _job_id(client_id: str, key: str, attempt: int) -> str:
