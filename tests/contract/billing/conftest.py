@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
 
-from billing.api.mapping import hold_resolved_event
+from atelier.events.v1 import billing_events_pb2
+from billing.api.mapping import event_of
 from billing.domain import (
     Adjustment,
     Amount,
@@ -17,20 +19,35 @@ from billing.domain import (
     Hold,
     HoldOrder,
     JobEnd,
+    Mark,
     Price,
     PriceOption,
     Proof,
+    Refund,
     Settlement,
     Unit,
 )
-from billing.ports import Fate
+from billing.ports import Fate, FinishedJob, FinishedPage, Span
 from billing.sql import SqlLedger
-from billing.usecases import Adjust, GrantUnits, PlaceHold, ReadBooks, SettleHold, Sweep
+from billing.usecases import (
+    Adjust,
+    GrantUnits,
+    LapseLots,
+    PlaceHold,
+    ReadBooks,
+    RefundJob,
+    SetMark,
+    SettleHold,
+    Statements,
+    Sweep,
+    VerifyBooks,
+)
 from kit.db import Database, migrate, open_database
 from testkit.clock import FakeClock
 
 GRACE_MS = 30_000
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
@@ -62,23 +79,71 @@ class FakeFates:
         self.known[job_id] = Fate(job_id=job_id, finished=True, amount=amount, unit=Unit.POINTS, end=JobEnd(**end))
 
 
+@dataclass
+class FakeJobs:
+    """The orchestrator's finished jobs, two a page."""
+
+    jobs: list[FinishedJob] = field(default_factory=list)
+    pages: int = 0
+
+    async def page(self, token: str) -> FinishedPage:
+        self.pages += 1
+        begin = int(token or 0)
+        end = begin + 2
+        return FinishedPage(jobs=self.jobs[begin:end], next_token=str(end) if end < len(self.jobs) else "")
+
+
 class House:
     """The use-cases on one database, with builders that fill in what a test is not about."""
 
     def __init__(self, database: Database, clock: FakeClock) -> None:
         self.database, self.clock, self.fates, self.proofs = database, clock, FakeFates(), list[Proof]()
-        self.ledger = SqlLedger(database, announce=hold_resolved_event)
+        self.ledger = SqlLedger(database, announce=event_of)
         self.place_hold = PlaceHold(ledger=self.ledger, orphan_grace_ms=GRACE_MS)
         self.settle_hold = SettleHold(ledger=self.ledger)
         self.grant_units = GrantUnits(ledger=self.ledger)
         self.adjust_wallet = Adjust(ledger=self.ledger)
-        self.read = ReadBooks(ledger=self.ledger, on_proof=self.proofs.append)
+        self.refund_job = RefundJob(ledger=self.ledger)
+        self.set_mark = SetMark(ledger=self.ledger)
+        self.lapse = LapseLots(ledger=self.ledger)
+        self.read = ReadBooks(ledger=self.ledger)
+        self.statements = Statements(ledger=self.ledger, timezone=ZoneInfo("Asia/Shanghai"))
+        self.jobs = FakeJobs()
+        self.verify = VerifyBooks(ledger=self.ledger, jobs=self.jobs, on_proof=self.proofs.append)
         self.sweep = Sweep(ledger=self.ledger, fates=self.fates, settle=self.settle_hold)
 
     async def grant(
-        self, value: int, *, id: str = "grant-1", client: str = "partner-a", unit: Unit = Unit.POINTS
+        self, value: int, *, id: str = "grant-1", client: str = "partner-a", unit: Unit = Unit.POINTS, **more: Any
     ) -> Any:
-        return await self.grant_units(Grant(id=id, client_id=client, amount=Amount(unit=unit, value=value)))
+        """`days` says when it expires, counted from now."""
+        if (days := more.pop("days", None)) is not None:
+            more["expire_ms"] = self.clock.now_ms() + round(days * DAY_MS)
+        return await self.grant_units(Grant(id=id, client_id=client, amount=Amount(unit=unit, value=value), **more))
+
+    async def refund(self, job: str, amount: int = 0, *, id: str = "refund-1", reason: str = "sorry") -> Any:
+        return await self.refund_job(Refund(id=id, job_id=job, amount=amount, reason=reason, author="ops"))
+
+    async def mark(self, below: int, *, client: str = "partner-a", unit: Unit = Unit.POINTS) -> Any:
+        return await self.set_mark(Mark(client_id=client, unit=unit, below=below))
+
+    async def lots(self, client: str = "partner-a") -> dict[str, int]:
+        """Grant id → what is left of its lot."""
+        query = text("SELECT grant_id, remaining FROM lots WHERE client_id = :client ORDER BY grant_id")
+        rows = await self.database.read(lambda tx: tx.conn.execute(query, {"client": client}).all())
+        return {row.grant_id: row.remaining for row in rows}
+
+    async def told(self, kind: str) -> list[Any]:
+        """The payloads of the events of one kind, oldest first."""
+        query = text("SELECT payload FROM outbox WHERE subject = :subject ORDER BY seq")
+        subject = {"subject": f"atelier.billing.v1.{kind}"}
+        payloads = await self.database.read(lambda tx: tx.conn.execute(query, subject).scalars().all())
+        message: Any = {"balance_low": billing_events_pb2.BalanceLow, "grant_lapsed": billing_events_pb2.GrantLapsed}[
+            kind
+        ]
+        return [message.FromString(bytes(payload)) for payload in payloads]
+
+    async def entries(self, client: str = "partner-a", *, job_id: str = "", before: Any = None, size: int = 50) -> Any:
+        return await self.statements.entries(Span(client_id=client), job_id=job_id, before=before, page_size=size)
 
     async def adjust(self, delta: int, *, id: str = "adjust-1", client: str = "partner-a") -> Any:
         return await self.adjust_wallet(
@@ -124,7 +189,7 @@ class House:
         await self.database.write(work)
 
     async def prove(self) -> Proof:
-        proof = await self.read.prove()
+        proof: Proof = await self.verify(books_only=True)
         assert proof.faults == ()
         return proof
 

@@ -51,6 +51,9 @@ class FencingOrchestrator(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         fates = [job_admin_service_pb2.Fate(job_id=job_id, fenced=True) for job_id in request.job_ids]
         return job_admin_service_pb2.ResolveFateResponse(fates=fates)
 
+    async def ListAllJobs(self, request: Any, context: Any) -> Any:
+        return job_admin_service_pb2.ListAllJobsResponse()
+
 
 class Process:
     """`python -m billing` on one database, started as often as a test likes."""

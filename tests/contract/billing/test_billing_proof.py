@@ -10,9 +10,11 @@ from billing.sql.proof import FAULTS_PER_RULE_MAX, RULES
 from billing.sql.reader import SqlBooksReader
 from kit.db import Tx
 
+TABLES = ("draws", "lots", "refunds", "postings", "transactions", "holds", "grants", "accounts")
 AVAILABLE, HELD, REVENUE = (f"{kind}/points/partner-a" for kind in ("available", "held", "revenue"))
 FUNDING = "funding/points/partner-a"
-#: rule → (SQL that breaks it, the subject that must be named). job-1 is captured for 30, job-2 is open for 30.
+#: rule → (SQL that breaks it, the subject that must be named). job-1 is captured for 30, job-2 is open for 30;
+#: partner-b has a lot of 100, of which job-3 drew 30, gave back 20, was refunded 5; partner-c's lot of 50 has lapsed.
 DAMAGE: dict[str, tuple[list[str], str]] = {
     "transaction_sums_to_zero": (
         ["UPDATE postings SET delta = delta + 1 WHERE number = 2 AND line = 1"],
@@ -35,6 +37,24 @@ DAMAGE: dict[str, tuple[list[str], str]] = {
     "job_transaction_has_hold": (["DELETE FROM holds WHERE id = 'job-1'"], "resolve:job-1"),
     "hold_resolves_once": (["UPDATE transactions SET kind = 'release' WHERE id = 'resolve:job-1'"], "job-1"),
     "hold_equals_postings": (["UPDATE holds SET amount = 29 WHERE id = 'job-2'"], "job-2"),
+    "refund_is_booked": (["UPDATE refunds SET amount = 6"], "refund-1"),
+    "refund_transaction_has_refund": (["DELETE FROM refunds"], "refund:refund-1"),
+    "grant_is_a_lot_if_it_says_so": (["UPDATE grants SET priority = 1 WHERE id = 'grant-1'"], "grant-1"),
+    "lot_has_grant": (["DELETE FROM grants WHERE id = 'lot-1'"], "lot-1"),
+    "lot_equals_draws": (["UPDATE lots SET remaining = remaining - 1 WHERE grant_id = 'lot-1'"], "lot-1"),
+    "lots_are_available": (
+        ["UPDATE lots SET remaining = 101 WHERE grant_id = 'lot-1'"],
+        "available/points/partner-b",
+    ),
+    "lots_are_counted": (
+        ["UPDATE accounts SET lots = 0 WHERE id = 'available/points/partner-b'"],
+        "available/points/partner-b",
+    ),
+    "draw_has_lot": (["DELETE FROM lots WHERE grant_id = 'lot-2'"], "#10/1"),
+    "draws_equal_posting": (["UPDATE draws SET delta = -29 WHERE job_id = 'job-3' AND delta = -30"], "hold:job-3"),
+    "draw_fits_its_transaction": (["UPDATE draws SET job_id = 'job-1' WHERE delta = 20"], "resolve:job-3"),
+    "no_more_returns_than_drawn": (["UPDATE draws SET delta = 31 WHERE delta = 20"], "job-3"),
+    "expired_units_fit_their_lot": (["UPDATE transactions SET create_ms = 1 WHERE kind = 'expire'"], "expire:lot-2:1"),
 }
 #: What looks sound at first sight → the rule that finds it.
 FRAUD: list[tuple[list[str], str]] = [
@@ -70,14 +90,24 @@ FRAUD: list[tuple[list[str], str]] = [
     # Units that the hold is not about, moved under its name.
     (
         [
-            """INSERT INTO accounts VALUES ('available/fen/partner-a', 'partner-a', 'fen', 'available', 5),
-               ('held/fen/partner-a', 'partner-a', 'fen', 'held', -5)""",
+            """INSERT INTO accounts VALUES ('available/fen/partner-a', 'partner-a', 'fen', 'available', 5, NULL, 0),
+               ('held/fen/partner-a', 'partner-a', 'fen', 'held', -5, NULL, 0)""",
             "INSERT INTO postings VALUES (2, 8, 'available/fen/partner-a', 5), (2, 9, 'held/fen/partner-a', -5)",
         ],
         "hold_equals_postings",
     ),
     # A hold that says it is over while its units are still set aside.
     (["UPDATE holds SET state = 'released', resolve_ms = 1 WHERE id = 'job-2'"], "hold_resolves_once"),
+    # Units that never expired, taken away as if they had.
+    (["UPDATE lots SET expire_ms = 253402300800000, lapse_ms = 253402300800000"], "expired_units_fit_their_lot"),
+    # A lot taken away under the name of another one's expiry.
+    (["UPDATE draws SET grant_id = 'lot-1' WHERE grant_id = 'lot-2'"], "expired_units_fit_their_lot"),
+    # An expiry moved into the future after the grant.
+    (["UPDATE lots SET expire_ms = expire_ms + 1, lapse_ms = lapse_ms + 1"], "grant_is_a_lot_if_it_says_so"),
+    # More refunded than the hold knows of, both sides booked.
+    (["UPDATE holds SET refunded = 0"], "hold_equals_postings"),
+    # A lot of one client spent by another.
+    (["UPDATE lots SET client_id = 'partner-a' WHERE grant_id = 'lot-1'"], "draw_fits_its_transaction"),
     # Captured more than the hold says.
     (["UPDATE holds SET captured = 10 WHERE id = 'job-1'"], "hold_equals_postings"),
 ]
@@ -112,7 +142,7 @@ async def disarm(house: Any) -> None:
 
     def work(tx: Tx) -> None:
         if tx.dialect == "postgresql":
-            for table in ("postings", "transactions", "holds", "grants", "accounts"):
+            for table in TABLES:
                 tx.conn.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
             query = (
                 "SELECT conrelid::regclass::text AS place, conname FROM pg_constraint"
@@ -124,9 +154,9 @@ async def disarm(house: Any) -> None:
         for name in tx.conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars().all():
             tx.conn.execute(text(f"DROP TRIGGER {name}"))
         # Whole tables are rebuilt without constraints: SQLite cannot drop one, nor switch foreign keys off in here.
-        for table in ("postings", "transactions", "holds", "grants", "accounts"):
+        for table in TABLES:
             tx.conn.execute(text(f"CREATE TABLE {table}_bare AS SELECT * FROM {table}"))
-        for table in ("postings", "transactions", "holds", "grants", "accounts"):
+        for table in TABLES:
             tx.conn.execute(text(f"DROP TABLE {table}"))
             tx.conn.execute(text(f"ALTER TABLE {table}_bare RENAME TO {table}"))
 
@@ -139,6 +169,13 @@ async def written(tampered: Any) -> Any:
     await tampered.place("job-1")
     await tampered.settle("job-1", 30)
     await tampered.place("job-2")
+    await tampered.grant(100, id="lot-1", client="partner-b", days=10)
+    await tampered.place("job-3", client_id="partner-b")
+    await tampered.settle("job-3", 10)
+    await tampered.refund("job-3", 5)
+    await tampered.grant(50, id="lot-2", client="partner-c", days=1)
+    tampered.clock.advance(2 * 86_400)
+    assert await tampered.lapse() == 1
     await disarm(tampered)
     await tampered.prove()
     return tampered
@@ -170,4 +207,4 @@ async def test_sound_books_are_counted(house: Any) -> None:
     await house.place("job-2")
     await house.place("free", (Unit.POINTS, 0))
     proof = await house.prove()
-    assert (proof.transactions, proof.postings, proof.accounts, proof.holds_open) == (5, 8, 5, 2)
+    assert (proof.transactions, proof.postings, proof.accounts, proof.holds_open) == (5, 8, 6, 2)

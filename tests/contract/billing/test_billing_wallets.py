@@ -90,8 +90,8 @@ async def test_a_statement_shows_every_posting_newest_first(house: Any) -> None:
     await house.place("job-1", (Unit.POINTS, 20), outputs=2)
     house.clock.advance(1)
     await house.settle("job-1", 20)
-    page = await house.read.entries("partner-a", job_id="", before=None, page_size=50)
-    lines = [(entry.transaction_id, entry.kind, entry.account.value, entry.delta) for entry in page.entries]
+    page = await house.entries()
+    lines = [(entry.transaction_id, entry.kind, entry.account.value, entry.delta) for entry in page.lines]
     assert lines == [
         ("resolve:job-1", TransactionKind.CAPTURE, "held", -40),
         ("resolve:job-1", TransactionKind.CAPTURE, "available", 20),
@@ -99,10 +99,10 @@ async def test_a_statement_shows_every_posting_newest_first(house: Any) -> None:
         ("hold:job-1", TransactionKind.HOLD, "available", -40),
         ("grant:grant-1", TransactionKind.GRANT, "available", 100),
     ]
-    assert page.next_before is None
-    assert [entry.job_id for entry in page.entries] == ["job-1"] * 4 + [""]
-    assert [entry.note for entry in page.entries] == [""] * 4 + ["grant-1"]
-    assert page.entries[0].time_ms == house.clock.now_ms()
+    assert page.next_position is None
+    assert [entry.job_id for entry in page.lines] == ["job-1"] * 4 + [""]
+    assert [entry.note for entry in page.lines] == [""] * 4 + ["grant-1"]
+    assert page.lines[0].time_ms == house.clock.now_ms()
 
 
 async def test_a_statement_comes_in_pages_that_miss_nothing(house: Any) -> None:
@@ -110,16 +110,16 @@ async def test_a_statement_comes_in_pages_that_miss_nothing(house: Any) -> None:
     await house.grant(300, id="g2", client="partner-b")
     for number in range(5):
         await house.place(f"job-{number}")
-    whole = await house.read.entries("partner-a", job_id="", before=None, page_size=50)
-    assert len(whole.entries) == 11
+    whole = await house.entries()
+    assert len(whole.lines) == 11
     paged, before = [], None
     while True:
-        page = await house.read.entries("partner-a", job_id="", before=before, page_size=3)
-        paged += page.entries
-        before = page.next_before
+        page = await house.entries("partner-a", job_id="", before=before, size=3)
+        paged += page.lines
+        before = page.next_position
         if before is None:
             break
-    assert paged == whole.entries
+    assert paged == whole.lines
 
 
 async def test_a_statement_of_one_job_shows_that_job_of_that_client(house: Any) -> None:
@@ -127,10 +127,10 @@ async def test_a_statement_of_one_job_shows_that_job_of_that_client(house: Any) 
     for number in range(3):
         await house.place(f"job-{number}")
     await house.settle("job-1")
-    page = await house.read.entries("partner-a", job_id="job-1", before=None, page_size=50)
-    assert {entry.transaction_id for entry in page.entries} == {"hold:job-1", "resolve:job-1"}
-    other = await house.read.entries("partner-b", job_id="job-1", before=None, page_size=50)
-    assert other.entries == []
+    page = await house.entries("partner-a", job_id="job-1", before=None, size=50)
+    assert {entry.transaction_id for entry in page.lines} == {"hold:job-1", "resolve:job-1"}
+    other = await house.entries("partner-b", job_id="job-1", before=None, size=50)
+    assert other.lines == []
 
 
 async def test_text_that_postgres_cannot_store_is_refused_everywhere(house: Any) -> None:
@@ -140,8 +140,8 @@ async def test_text_that_postgres_cannot_store_is_refused_everywhere(house: Any)
         house.place("job-1", client_id="a\0b"),
         house.place("job-1", catalog_version="a\0b"),
         house.read.hold("a\0b"),
-        house.read.entries("a\0b", job_id="", before=None, page_size=1),
-        house.read.entries("a", job_id="a\0b", before=None, page_size=1),
+        house.entries("a\0b", job_id="", before=None, size=1),
+        house.entries("a", job_id="a\0b", before=None, size=1),
     ):
         with pytest.raises(InvalidArgument):
             await attempt

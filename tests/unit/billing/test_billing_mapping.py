@@ -59,8 +59,8 @@ def test_the_event_of_a_resolved_hold_has_one_id() -> None:
 
 def test_a_page_token_leads_back_to_its_position() -> None:
     assert to_page_token(None, query=QUERY) == ""
-    assert from_page_token("", query=QUERY) is None
-    assert from_page_token(to_page_token((17, 2), query=QUERY), query=QUERY) == (17, 2)
+    assert from_page_token("", query=QUERY, numbers=2) is None
+    assert from_page_token(to_page_token((17, 2), query=QUERY), query=QUERY, numbers=2) == (17, 2)
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,9 @@ def test_a_page_token_leads_back_to_its_position() -> None:
 )
 def test_a_page_token_that_is_not_ours_is_refused(token: str) -> None:
     with pytest.raises(PageTokenInvalid):
-        from_page_token(token, query=QUERY)
+        from_page_token(token, query=QUERY, numbers=2)
+
+
+def test_a_page_token_of_another_length_is_refused() -> None:
+    with pytest.raises(PageTokenInvalid):
+        from_page_token(to_page_token((17, 2, 3), query=QUERY), query=QUERY, numbers=2)

@@ -1,5 +1,7 @@
 """Billing's settings: `BILLING_…` in the environment, read once."""
 
+from typing import ClassVar
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -10,6 +12,16 @@ class BillingSettings(ServiceSettings):
     """See `ServiceSettings` for what every service has."""
 
     model_config = SettingsConfigDict(env_prefix="BILLING_")
+
+    #: The calendar is a decision for the deployment, not for this service.
+    HOUSE_WIDE: ClassVar[frozenset[str]] = ServiceSettings.HOUSE_WIDE | {"timezone"}
+
+    # The calendar by which statements count days.
+    timezone: str = "Asia/Shanghai"
+
+    # Seconds between two checks of all books; 0 checks only when asked. A check reads every posting once, on a
+    # connection of its own: writers do not wait for it.
+    verify_interval_s: float = Field(3600.0, ge=0, le=30 * 86400)
 
     # The job orchestrator, `dns:///host:port` or `local:job-orchestrator`: asked by the sweeper what became of jobs.
     jobs_target: str = "local:job-orchestrator"

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from atelier.jobs.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc, job_pb2
-from billing.charge import to_charged
-from billing.ports import Fate
+from billing.charge import UNIT_OF, to_charged
+from billing.domain import Unit
+from billing.ports import Fate, FinishedJob, FinishedPage
 from kit.errors import DependencyUnavailable
 from kit.logging import get_logger
 from kit.rpc import Channel
@@ -21,6 +22,26 @@ _FINISHED: Final = frozenset(
         job_pb2.JOB_STATE_CANCELLED,
     }
 )
+
+
+FINISHED_PAGE: Final = 200  # The most that ListAllJobs answers.
+
+
+class OrchestratorJobs:
+    """A `billing.ports.FinishedJobs` over RPC."""
+
+    def __init__(self, channel: Channel) -> None:
+        """Ask through `channel`."""
+        self._jobs = job_admin_service_pb2_grpc.JobAdminServiceStub(channel)
+
+    async def page(self, token: str) -> FinishedPage:
+        """See `FinishedJobs.page`."""
+        request = job_admin_service_pb2.ListAllJobsRequest(
+            states=sorted(_FINISHED), page_size=FINISHED_PAGE, page_token=token
+        )
+        response = await self._jobs.ListAllJobs(request, timeout=RESOLVE_TIMEOUT_S)
+        jobs = [_to_finished(job) for job in response.jobs]
+        return FinishedPage(jobs=jobs, next_token=response.next_page_token)
 
 
 class OrchestratorFates:
@@ -48,3 +69,9 @@ def _to_fate(fate: job_admin_service_pb2.Fate) -> Fate:
         return Fate(job_id=fate.job_id)
     amount, unit, end = to_charged(fate.charge)
     return Fate(job_id=fate.job_id, finished=True, amount=amount, unit=unit, end=end)
+
+
+def _to_finished(job: job_pb2.Job) -> FinishedJob:
+    unit: Unit | None = UNIT_OF.get(job.charged.unit)
+    finish_ms = job.finish_time.seconds * 1000 + job.finish_time.nanos // 1_000_000
+    return FinishedJob(id=job.id, client_id=job.client_id, charged=job.charged.value, unit=unit, finish_ms=finish_ms)

@@ -5,29 +5,36 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from atelier.billing.v1 import hold_pb2, hold_service_pb2, wallet_service_pb2
+from atelier.billing.v1 import hold_pb2, hold_service_pb2, statement_pb2, wallet_service_pb2
 from atelier.common.v1 import money_pb2
 from atelier.events.v1 import billing_events_pb2
 from billing.domain import (
     Adjustment,
     Amount,
     Balance,
+    BalanceFell,
     Entry,
     Grant,
     Hold,
     HoldOrder,
     HoldState,
+    Mark,
     Price,
     PriceOption,
     Proof,
+    Refund,
     Settlement,
     Unit,
     fingerprint,
 )
+from billing.domain.statement import DayTotal
+from billing.ports import Announced
 from kit.errors import PageTokenInvalid
 from kit.events import Event
 
 HOLD_RESOLVED: Final = "atelier.billing.v1.hold_resolved"
+BALANCE_LOW: Final = "atelier.billing.v1.balance_low"
+GRANT_LAPSED: Final = "atelier.billing.v1.grant_lapsed"
 _UNIT_OF: Final[Mapping[int, Unit]] = {
     money_pb2.UNIT_POINTS: Unit.POINTS,
     money_pb2.UNIT_COUNT: Unit.COUNT,
@@ -44,6 +51,7 @@ _PROTO_STATE: Final = {
     HoldState.RELEASED: hold_pb2.HOLD_STATE_RELEASED,
     HoldState.TIMED_OUT: hold_pb2.HOLD_STATE_TIMED_OUT,
 }
+_TOKEN_DIGITS_MAX: Final = 18  # Fits 64 bits.
 _TOKEN_CHECK_CHARS: Final = 16  # Catches mistakes; the client comes from the request, so nothing depends on secrecy.
 
 
@@ -84,7 +92,25 @@ def to_grant(request: wallet_service_pb2.GrantRequest) -> Grant:
         client_id=request.client_id,
         amount=Amount(unit=_UNIT_OF[request.amount.unit], value=request.amount.value),
         note=request.note,
+        expire_ms=to_ms(request.expire_time) if request.HasField("expire_time") else None,
+        priority=request.priority,
     )
+
+
+def to_refund(request: wallet_service_pb2.RefundJobRequest) -> Refund:
+    """What RefundJob asks."""
+    return Refund(
+        id=request.refund_id,
+        job_id=request.job_id,
+        amount=request.amount,
+        reason=request.reason,
+        author=request.author,
+    )
+
+
+def to_mark(request: wallet_service_pb2.SetLowBalanceMarkRequest) -> Mark:
+    """What SetLowBalanceMark asks."""
+    return Mark(client_id=request.client_id, unit=_UNIT_OF[request.unit], below=request.below)
 
 
 def to_adjustment(request: wallet_service_pb2.AdjustRequest) -> Adjustment:
@@ -123,7 +149,50 @@ def from_hold(hold: Hold) -> hold_pb2.Hold:
 def from_balance(balance: Balance) -> wallet_service_pb2.Balance:
     """One unit of a wallet."""
     return wallet_service_pb2.Balance(
-        unit=_PROTO_UNIT[balance.unit], available=balance.available, held=balance.held, spent=balance.spent
+        unit=_PROTO_UNIT[balance.unit],
+        available=balance.available,
+        held=balance.held,
+        spent=balance.spent,
+        expire_time=None if balance.expire_ms is None else to_timestamp(balance.expire_ms),
+    )
+
+
+def from_hold_as_charge(hold: Hold) -> statement_pb2.JobCharge:
+    """One line of a statement by job."""
+    return statement_pb2.JobCharge(
+        job_id=hold.id,
+        model=hold.model,
+        state=_PROTO_STATE[hold.state],
+        unit=_PROTO_UNIT[hold.unit],
+        amount_per_output=hold.amount_per_output,
+        outputs=hold.outputs,
+        held=hold.amount,
+        captured=hold.captured,
+        released=0 if hold.state is HoldState.HELD else hold.amount - hold.captured,
+        refunded=hold.refunded,
+        outcome=hold.end.outcome,
+        reason=hold.end.reason,
+        provider=hold.end.provider,
+        provider_cost_fen=hold.end.provider_cost_fen,
+        create_time=to_timestamp(hold.create_ms),
+        resolve_time=None if hold.resolve_ms is None else to_timestamp(hold.resolve_ms),
+    )
+
+
+def from_day_total(total: DayTotal) -> statement_pb2.DayTotal:
+    """One line of a statement by day."""
+    return statement_pb2.DayTotal(
+        date=total.date,
+        unit=_PROTO_UNIT[total.unit],
+        opening=total.opening,
+        granted=total.granted,
+        held=total.held,
+        captured=total.captured,
+        released=total.released,
+        refunded=total.refunded,
+        lapsed=total.lapsed,
+        adjusted=total.adjusted,
+        closing=total.closing,
     )
 
 
@@ -153,6 +222,8 @@ def from_proof(proof: Proof) -> wallet_service_pb2.VerifyLedgerResponse:
         postings=proof.postings,
         accounts=proof.accounts,
         holds_open=proof.holds_open,
+        jobs=proof.jobs,
+        jobs_under_way=proof.jobs_under_way,
     )
 
 
@@ -171,26 +242,61 @@ def hold_resolved_event(hold: Hold) -> Event:
     return Event(id=event_id, subject=HOLD_RESOLVED, payload=payload.SerializeToString(), key=hold.id)
 
 
-def to_page_token(before: tuple[int, int] | None, *, query: tuple[str, ...]) -> str:
-    """The token of the page that begins before this position of the `query`'s result; empty when there is none."""
-    if before is None:
+def event_of(fact: Announced) -> Event:
+    """The event of whatever the books tell the house. Its id names the transaction that made it so."""
+    if isinstance(fact, Hold):
+        return hold_resolved_event(fact)
+    payload: billing_events_pb2.BalanceLow | billing_events_pb2.GrantLapsed
+    if isinstance(fact, BalanceFell):
+        event_id, subject = f"balance_low:{fact.transaction_id}", BALANCE_LOW
+        payload = billing_events_pb2.BalanceLow(
+            event_id=event_id,
+            client_id=fact.client_id,
+            available=_from_amount(fact.unit, fact.available),
+            below=fact.below,
+            occur_time=to_timestamp(fact.time_ms),
+        )
+    else:
+        event_id, subject = f"grant_lapsed:{fact.transaction_id}", GRANT_LAPSED
+        payload = billing_events_pb2.GrantLapsed(
+            event_id=event_id,
+            grant_id=fact.grant_id,
+            client_id=fact.client_id,
+            amount=_from_amount(fact.unit, fact.amount),
+            occur_time=to_timestamp(fact.time_ms),
+        )
+    return Event(id=event_id, subject=subject, payload=payload.SerializeToString(), key=event_id)
+
+
+def to_page_token(position: tuple[int, ...] | None, *, query: tuple[object, ...]) -> str:
+    """The token of the page that begins at this position of the `query`'s result; empty when there is none."""
+    if position is None:
         return ""
-    number, line = before
-    return f"{number}.{line}.{fingerprint(*query, number, line)[:_TOKEN_CHECK_CHARS]}"
+    numbers = ".".join(map(str, position))
+    return f"{numbers}.{fingerprint(*query, *position)[:_TOKEN_CHECK_CHARS]}"
 
 
-def from_page_token(token: str, *, query: tuple[str, ...]) -> tuple[int, int] | None:
-    """The position a token stands for; None for the first page. Raises PageTokenInvalid for one of another query."""
+def from_page_token(token: str, *, query: tuple[object, ...], numbers: int) -> tuple[int, ...] | None:
+    """The position of `numbers` numbers that a token stands for; None for the first page.
+
+    Raises PageTokenInvalid for one of another query.
+    """
     if not token:
         return None
-    number, _, rest = token.partition(".")
-    line, _, _ = rest.partition(".")
-    if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in (number, line)):
+    parts = token.split(".")[:-1]
+    if len(parts) != numbers or not all(
+        part.isascii() and part.isdigit() and len(part) <= _TOKEN_DIGITS_MAX for part in parts
+    ):
         raise PageTokenInvalid(field="page_token")
-    before = int(number), int(line)
-    if to_page_token(before, query=query) != token:
+    position = tuple(map(int, parts))
+    if to_page_token(position, query=query) != token:
         raise PageTokenInvalid(field="page_token")
-    return before
+    return position
+
+
+def from_amount(amount: Amount) -> money_pb2.Amount:
+    """Units of one kind."""
+    return _from_amount(amount.unit, amount.value)
 
 
 def _from_amount(unit: Unit, value: int) -> money_pb2.Amount:

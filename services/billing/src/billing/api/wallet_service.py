@@ -1,25 +1,38 @@
 """WalletService: translates, and lets use-cases decide."""
 
-from typing import Any, Final
+from typing import Any
 
 from atelier.billing.v1 import wallet_service_pb2, wallet_service_pb2_grpc
 from billing.api import mapping
 from billing.api.callers import OPERATORS
-from billing.usecases import Adjust, GrantUnits, ReadBooks
+from billing.api.statements import StatementRpcs
+from billing.usecases import Adjust, GrantUnits, ReadBooks, RefundJob, SetMark, Statements, VerifyBooks
 from kit import identity
 from kit.errors import Unimplemented
 
-PAGE_SIZE_DEFAULT: Final = 50
 
-
-class WalletService(wallet_service_pb2_grpc.WalletServiceServicer):
+class WalletService(StatementRpcs, wallet_service_pb2_grpc.WalletServiceServicer):
     """Wallets and the books."""
 
-    def __init__(self, *, grant: GrantUnits, adjust: Adjust, read: ReadBooks) -> None:
+    def __init__(
+        self,
+        *,
+        grant: GrantUnits,
+        adjust: Adjust,
+        refund: RefundJob,
+        set_mark: SetMark,
+        read: ReadBooks,
+        statements: Statements,
+        verify: VerifyBooks,
+    ) -> None:
         """Serve these use-cases."""
+        super().__init__(statements)
         self._grant = grant
         self._adjust = adjust
+        self._refund = refund
+        self._set_mark = set_mark
         self._read = read
+        self._verify = verify
 
     async def GetBalance(
         self, request: wallet_service_pb2.GetBalanceRequest, context: Any
@@ -29,10 +42,8 @@ class WalletService(wallet_service_pb2_grpc.WalletServiceServicer):
         return wallet_service_pb2.GetBalanceResponse(balances=map(mapping.from_balance, balances))
 
     async def Grant(self, request: wallet_service_pb2.GrantRequest, context: Any) -> wallet_service_pb2.GrantResponse:
-        """For operators. Grants that expire are refused until they do."""
+        """For operators."""
         identity.require_service(*OPERATORS)
-        if request.HasField("expire_time"):
-            raise Unimplemented("Grants that expire are not built yet.", field="expire_time")
         granted = await self._grant(mapping.to_grant(request))
         return wallet_service_pb2.GrantResponse(balance=mapping.from_balance(granted.balance), reused=granted.reused)
 
@@ -44,29 +55,32 @@ class WalletService(wallet_service_pb2_grpc.WalletServiceServicer):
         balance = await self._adjust(mapping.to_adjustment(request))
         return wallet_service_pb2.AdjustResponse(balance=mapping.from_balance(balance))
 
-    async def ListEntries(
-        self, request: wallet_service_pb2.ListEntriesRequest, context: Any
-    ) -> wallet_service_pb2.ListEntriesResponse:
+    async def RefundJob(
+        self, request: wallet_service_pb2.RefundJobRequest, context: Any
+    ) -> wallet_service_pb2.RefundJobResponse:
         """For operators."""
         identity.require_service(*OPERATORS)
-        query = ("entries", request.client_id, request.job_id)
-        page = await self._read.entries(
-            request.client_id,
-            job_id=request.job_id,
-            before=mapping.from_page_token(request.page_token, query=query),
-            page_size=request.page_size or PAGE_SIZE_DEFAULT,
+        refunded = await self._refund(mapping.to_refund(request))
+        return wallet_service_pb2.RefundJobResponse(
+            amount=mapping.from_amount(refunded.given),
+            balance=mapping.from_balance(refunded.balance),
+            reused=refunded.reused,
         )
-        return wallet_service_pb2.ListEntriesResponse(
-            entries=map(mapping.from_entry, page.entries),
-            next_page_token=mapping.to_page_token(page.next_before, query=query),
-        )
+
+    async def SetLowBalanceMark(
+        self, request: wallet_service_pb2.SetLowBalanceMarkRequest, context: Any
+    ) -> wallet_service_pb2.SetLowBalanceMarkResponse:
+        """For operators."""
+        identity.require_service(*OPERATORS)
+        balance = await self._set_mark(mapping.to_mark(request))
+        return wallet_service_pb2.SetLowBalanceMarkResponse(balance=mapping.from_balance(balance))
 
     async def VerifyLedger(
         self, request: wallet_service_pb2.VerifyLedgerRequest, context: Any
     ) -> wallet_service_pb2.VerifyLedgerResponse:
         """For operators."""
         identity.require_service(*OPERATORS)
-        return mapping.from_proof(await self._read.prove())
+        return mapping.from_proof(await self._verify(books_only=request.books_only))
 
     async def QuotePrice(
         self, request: wallet_service_pb2.QuotePriceRequest, context: Any

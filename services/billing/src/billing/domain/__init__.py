@@ -5,14 +5,16 @@ from billing.domain.ledger import (
     Account,
     AccountKind,
     Balance,
+    BalanceFell,
     Entry,
     Posting,
     Transaction,
     TransactionKind,
     fingerprint,
 )
+from billing.domain.lots import Lapse
 from billing.domain.money import Amount, Price, PriceOption, Unit
-from billing.domain.orders import Adjustment, Grant, HoldOrder
+from billing.domain.orders import Adjustment, Grant, HoldOrder, Mark, Refund
 from billing.domain.proof import Fault, Proof
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Adjustment",
     "Amount",
     "Balance",
+    "BalanceFell",
     "Entry",
     "Fault",
     "Grant",
@@ -28,10 +31,13 @@ __all__ = [
     "HoldOrder",
     "HoldState",
     "JobEnd",
+    "Lapse",
+    "Mark",
     "Posting",
     "Price",
     "PriceOption",
     "Proof",
+    "Refund",
     "Settlement",
     "Transaction",
     "TransactionKind",

@@ -82,6 +82,7 @@ class Hold:
     catalog_version: str = ""
     state: HoldState = HoldState.HELD
     captured: int = 0  #: Units spent in the end.
+    refunded: int = 0  #: Of these, given back afterwards as goodwill.
     resolve_ms: int | None = None
     model: str = ""  #: The catalogue's, for statements.
     end: JobEnd = NOT_ENDED  #: For statements.

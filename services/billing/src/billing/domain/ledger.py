@@ -6,7 +6,8 @@ a client has spent is simply the balance of its revenue account.
 
     grant    funding   ▸ available        capture  held ▸ revenue, the remainder ▸ available
     hold     available ▸ held             release, timeout  held ▸ available
-    adjust   adjust    ▸ available, or back
+    adjust   adjust    ▸ available, or back    refund   revenue ▸ available
+    expire   available ▸ lapsed
 """
 
 import hashlib
@@ -24,6 +25,7 @@ class AccountKind(StrEnum):
     AVAILABLE = "available"  #: What the client can spend now.
     HELD = "held"  #: Set aside for jobs that are not finished.
     REVENUE = "revenue"  #: What the client has spent.
+    LAPSED = "lapsed"  #: What the client lost by expiry.
     FUNDING = "funding"  #: Where granted units come from; minus all grants.
     ADJUST = "adjust"  #: The other side of corrections.
 
@@ -72,6 +74,8 @@ class TransactionKind(StrEnum):
     CAPTURE = "capture"
     RELEASE = "release"
     TIMEOUT = "timeout"
+    REFUND = "refund"
+    EXPIRE = "expire"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,14 +85,14 @@ class Transaction:
     A free job's transactions have no postings: they say that it happened, and that it cost nothing.
     """
 
-    id: str  #: `hold:<job>`, `resolve:<job>`, `grant:<id>`, `adjust:<id>`: each can exist once.
+    id: str  #: `hold:<job>`, `resolve:<job>`, `grant:<id>`, `adjust:<id>`, `refund:<id>`, …: each can exist once.
     kind: TransactionKind
     client_id: str
     input_hash: str  #: Of what the caller asked, to tell a retry from a reused id.
     postings: tuple[Posting, ...]
     job_id: str = ""
     note: str = ""
-    author: str = ""  #: Of a correction.
+    author: str = ""  #: Of a correction or a refund.
 
     def __post_init__(self) -> None:
         sums: dict[Unit, int] = {}
@@ -113,9 +117,22 @@ class Balance:
     """One unit of a wallet."""
 
     unit: Unit
-    available: int
+    available: int  #: Without what has expired, whether or not it was taken away yet.
     held: int
     spent: int
+    expire_ms: int | None = None  #: When the first part of it expires; None when nothing does.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BalanceFell:
+    """A wallet fell below its mark."""
+
+    transaction_id: str  #: Which took it there.
+    client_id: str
+    unit: Unit
+    available: int
+    below: int  #: The mark.
+    time_ms: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +147,7 @@ class Entry:
     job_id: str
     note: str
     time_ms: int
-    position: tuple[int, int]  #: Where it stands in the books: (transaction number, line).
+    position: tuple[int, ...]  #: Where it stands in the books: (time, transaction number, line).
 
 
 def fingerprint(*parts: object) -> str:

@@ -21,3 +21,5 @@ class Proof:
     postings: int
     accounts: int
     holds_open: int
+    jobs: int = 0  #: Finished ones that were compared with the books.
+    jobs_under_way: int = 0  #: Of those, ended a moment ago and being settled: no fault.

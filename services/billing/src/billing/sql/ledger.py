@@ -5,8 +5,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
-from billing.domain import Hold
-from billing.ports import Books, BooksReader
+from billing.ports import Announced, Books, BooksReader
 from billing.sql.books import SqlBooks
 from billing.sql.errors import Raced
 from billing.sql.reader import SqlBooksReader
@@ -21,8 +20,8 @@ RUNS_MAX: Final = 4  # A lost race is settled by the second run; a constraint th
 class SqlLedger:
     """A `billing.ports.Ledger` on a kit database."""
 
-    def __init__(self, database: Database, *, announce: Callable[[Hold], Event]) -> None:
-        """Use `database`; `announce` words the event of a resolved hold."""
+    def __init__(self, database: Database, *, announce: Callable[[Announced], Event]) -> None:
+        """Use `database`; `announce` words the events."""
         self._database = database
         self._announce = announce
 

@@ -1,13 +1,16 @@
 """Reading the books inside a transaction. Statements are built once; their compiled form is cached by SQLAlchemy."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, select, tuple_
+from sqlalchemy import Row, bindparam, func, select
 
 from billing.domain import AccountKind, Balance, Entry, Hold, HoldState, JobEnd, Proof, TransactionKind, Unit
-from billing.domain.ledger import WALLET
+from billing.domain.statement import Movement
+from billing.ports import Span
+from billing.sql import lots, statements
 from billing.sql.proof import prove
-from billing.sql.tables import ACCOUNTS, HOLDS, POSTINGS, TRANSACTIONS
+from billing.sql.tables import ACCOUNTS, HOLDS, REFUNDS
 from kit.db import Tx
 
 _FIND_HOLD: Final = select(HOLDS).where(HOLDS.c.id == bindparam("hold_id"))
@@ -20,28 +23,9 @@ _HOLDS_DUE: Final = (
 _BALANCES: Final = select(ACCOUNTS.c.unit, ACCOUNTS.c.kind, ACCOUNTS.c.balance).where(
     ACCOUNTS.c.client_id == bindparam("client_id")
 )
-_ENTRIES: Final = (
-    select(
-        TRANSACTIONS.c.id,
-        TRANSACTIONS.c.kind,
-        ACCOUNTS.c.kind.label("account"),
-        ACCOUNTS.c.unit,
-        POSTINGS.c.delta,
-        TRANSACTIONS.c.job_id,
-        TRANSACTIONS.c.note,
-        TRANSACTIONS.c.create_ms,
-        POSTINGS.c.number,
-        POSTINGS.c.line,
-    )
-    .join_from(TRANSACTIONS, POSTINGS, POSTINGS.c.number == TRANSACTIONS.c.number)
-    .join(ACCOUNTS, ACCOUNTS.c.id == POSTINGS.c.account_id)
-    .where(
-        TRANSACTIONS.c.client_id == bindparam("client_id"),
-        ACCOUNTS.c.kind.in_([kind.value for kind in WALLET]),
-    )
-    .order_by(TRANSACTIONS.c.number.desc(), POSTINGS.c.line.desc())
-    .limit(bindparam("limit"))
-)
+_FIND_REFUND: Final = select(REFUNDS.c.amount).where(REFUNDS.c.id == bindparam("refund_id"))
+_HOLDS_OF: Final = select(HOLDS).where(HOLDS.c.id.in_(bindparam("hold_ids", expanding=True)))
+_OPEN_HOLDS: Final = select(func.count(), func.min(HOLDS.c.create_ms)).where(HOLDS.c.state == HoldState.HELD.value)
 
 
 class SqlBooksReader:
@@ -71,34 +55,65 @@ class SqlBooksReader:
         """See `BooksReader.balances`."""
         rows = self._conn.execute(_BALANCES, {"client_id": client_id}).all()
         found = {(row.unit, row.kind): int(row.balance) for row in rows}
-        return [
-            Balance(
-                unit=each,
-                available=found[each, AccountKind.AVAILABLE],
-                held=found[each, AccountKind.HELD],
-                spent=found[each, AccountKind.REVENUE],
-            )
-            for each in Unit
-            if unit in (None, each) and (each, AccountKind.AVAILABLE) in found
-        ]
+        lapsing = lots.lapsed_and_next(self._conn, client_id, now_ms=self.now_ms) if found else {}
+        balances = []
+        for each in Unit:
+            if unit in (None, each) and (each, AccountKind.AVAILABLE) in found:
+                lapsed, expire_ms = lapsing.get(each, (0, None))
+                balances.append(
+                    Balance(
+                        unit=each,
+                        available=found[each, AccountKind.AVAILABLE] - lapsed,
+                        held=found[each, AccountKind.HELD],
+                        spent=found[each, AccountKind.REVENUE],
+                        expire_ms=expire_ms,
+                    )
+                )
+        return balances
 
-    def entries(self, client_id: str, *, job_id: str, before: tuple[int, int] | None, limit: int) -> list[Entry]:
+    def find_refund(self, refund_id: str) -> int | None:
+        """See `BooksReader.find_refund`."""
+        found = self._conn.execute(_FIND_REFUND, {"refund_id": refund_id}).scalar()
+        return None if found is None else int(found)
+
+    def find_holds(self, hold_ids: Sequence[str]) -> dict[str, Hold]:
+        """See `BooksReader.find_holds`."""
+        return {row.id: _to_hold(row) for row in self._conn.execute(_HOLDS_OF, {"hold_ids": hold_ids}).all()}
+
+    def open_holds(self) -> tuple[int, int | None]:
+        """See `BooksReader.open_holds`."""
+        count, oldest_ms = self._conn.execute(_OPEN_HOLDS).one()
+        return count, oldest_ms
+
+    def lots_due(self, *, limit: int) -> list[tuple[str, Unit]]:
+        """See `BooksReader.lots_due`."""
+        return lots.due_wallets(self._conn, now_ms=self.now_ms, limit=limit)
+
+    def entries(self, span: Span, *, job_id: str, before: tuple[int, ...] | None, limit: int) -> list[Entry]:
         """See `BooksReader.entries`."""
-        statement: Select[*tuple[object, ...]] = _ENTRIES
-        if job_id:  # By the two ids a job's transactions can have: no index on the job is needed.
-            statement = statement.where(TRANSACTIONS.c.id.in_([f"hold:{job_id}", f"resolve:{job_id}"]))
-        if before is not None:
-            statement = statement.where(_before(*before))
-        rows = self._conn.execute(statement, {"client_id": client_id, "limit": limit}).all()
+        rows = statements.entry_rows(self._conn, _bounds(span, limit=limit), job_id=job_id, before=before)
         return [_to_entry(row) for row in rows]
+
+    def jobs(self, span: Span, *, after: tuple[int, ...] | None, limit: int) -> list[tuple[Hold, tuple[int, ...]]]:
+        """See `BooksReader.jobs`."""
+        rows = statements.job_rows(self._conn, _bounds(span, limit=limit), after=after)
+        return [(_to_hold(row), (row.at_ms, row.number)) for row in rows]
+
+    def first_movement_ms(self, span: Span) -> int | None:
+        """See `BooksReader.first_movement_ms`."""
+        return statements.first_movement_ms(self._conn, _bounds(span))
+
+    def movements(self, span: Span) -> list[Movement]:
+        """See `BooksReader.movements`."""
+        return statements.movements(self._conn, _bounds(span))
 
     def prove(self) -> Proof:
         """See `BooksReader.prove`."""
         return prove(self._conn)
 
 
-def _before(number: int, line: int) -> ColumnElement[bool]:
-    return tuple_(POSTINGS.c.number, POSTINGS.c.line) < tuple_(number, line)
+def _bounds(span: Span, **more: object) -> dict[str, object]:
+    return {"client_id": span.client_id, "start_ms": span.start_ms, "end_ms": span.end_ms, **more}
 
 
 def _to_hold(row: Row[*tuple[object, ...]]) -> Hold:
@@ -114,6 +129,7 @@ def _to_hold(row: Row[*tuple[object, ...]]) -> Hold:
         catalog_version=row.catalog_version,
         state=HoldState(row.state),
         captured=row.captured,
+        refunded=row.refunded,
         resolve_ms=row.resolve_ms,
         model=row.model,
         end=JobEnd(
@@ -135,5 +151,5 @@ def _to_entry(row: Row[*tuple[object, ...]]) -> Entry:
         job_id=row.job_id,
         note=row.note,
         time_ms=row.create_ms,
-        position=(row.number, row.line),
+        position=(row.create_ms, row.number, row.line),
     )
