@@ -10,6 +10,7 @@ from PIL import Image
 from imageops.generation import PROMPT_CHARACTERS_MAX, SIDE_PX_MAX, SIDE_PX_MIN, generate
 from imageops.operation import FORMAT, WORKED, Operation, Output
 from imageops.parameters import Parameter, Value
+from imageops.patterns import PATTERNS
 from imageops.progress import OnProgress, between
 from imageops.repairs import REPAIRS
 from imageops.upscaling import RESOLUTIONS, SCALE_MAX, Resolution, upscale
@@ -109,6 +110,7 @@ _ALL = (
         work=_upscale,
     ),
     *REPAIRS,
+    *PATTERNS,
 )
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType({each.capability: each for each in _ALL})

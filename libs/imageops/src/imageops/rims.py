@@ -46,7 +46,7 @@ def _channels(array: Array) -> Array:
     return array if array.ndim == 3 else array[..., None]
 
 
-def correct_rim(filled: Floats, truth: Pixels, hole: Mask, known: Mask) -> None:
+def correct_rim(filled: Floats, truth: Pixels | Floats, hole: Mask, known: Mask) -> None:
     """Add to the colours in `hole` what the filling lacks at its rim, less and less towards the middle.
 
     `filled` (height x width x 3, 0 to 255) also holds what was proposed for the pixels around the hole;

@@ -33,6 +33,7 @@ CAPABILITIES: Final = frozenset(
         "image.remove_diamonds",
         "image.remove_fabric",
         "image.remove_watermark",
+        "image.seamless",
         "image.upscale",
     }
 )

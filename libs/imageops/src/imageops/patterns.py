@@ -1,0 +1,77 @@
+"""The operations that make patterns and fill what was cut out, as they are run by name.
+
+Each brings OpenCV, so its module is imported by the first job that needs it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast
+
+from PIL import Image
+
+from imageops.codec import FileFormat
+from imageops.operation import FORMAT, WORKED, Operation, Output, to_output
+from imageops.parameters import Parameter, Value
+from imageops.progress import OnProgress, between
+
+_Made = Iterator[Image.Image | Output]
+
+
+def _seamless(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
+    from imageops.growing import Growth
+    from imageops.seamless import make_seamless
+
+    top, bottom, left, right = (cast(float, values[each.name]) for each in _SIDES)
+    done = make_seamless(
+        images[0],
+        fit=cast(float, values["fit"]),
+        direction=cast(int, values["direction"]),
+        growth=Growth(top=top, bottom=bottom, left=left, right=right),
+        seed=seed,
+        on_progress=between(0.0, WORKED, on_progress),
+    )
+    file_format = cast(FileFormat, values["format"])
+    yield done.image
+    yield to_output(done.sized, file_format, "tile")
+    yield to_output(done.grid, file_format, "grid")
+
+
+_TOP = Parameter(
+    name="expand_top",
+    kind="number",
+    summary="What is added on this side first, as a share of the picture's height or width.",
+    default=0.0,
+    minimum=0,
+    maximum=0.3,
+)
+_SIDES = (_TOP, *(replace(_TOP, name=f"expand_{side}") for side in ("bottom", "left", "right")))
+
+PATTERNS = (
+    Operation(
+        capability="image.seamless",
+        summary="Make a tile that repeats without a seam; also the tile at the picture's size, and a grid of tiles.",
+        inputs_min=1,
+        inputs_max=1,
+        parameters=(
+            Parameter(
+                name="fit",
+                kind="number",
+                summary="How much of the picture blending may take: more hides the seam, less keeps the picture.",
+                default=0.5,
+                minimum=0.1,
+                maximum=0.9,
+            ),
+            Parameter(
+                name="direction",
+                kind="integer",
+                summary="0 repeats both ways, 1 up and down, 2 left and right.",
+                default=0,
+                minimum=0,
+                maximum=2,
+            ),
+            *_SIDES,
+            FORMAT,
+        ),
+        work=_seamless,
+    ),
+)
