@@ -74,6 +74,7 @@ IMG2IMG: Final = {"modelName": "sc_soraimg_img2img_1x1", "prompt": "油画", "im
 ROWS: Final[dict[str, list[Row]]] = {
     "GET /api/v1/capabilities": [_open()],
     "GET /api/v1/balance": [_open()],
+    "POST /api/v1/quotes": [_open(json={"capability": "image.generate", "prompt": "山"}), _open(content=b"not json")],
     "POST /api/v1/jobs": [
         _open(json={"capability": "image.generate", "prompt": "山"}),
         _open(content=b"not json"),

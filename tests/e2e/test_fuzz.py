@@ -107,6 +107,15 @@ def _open(random: Random, target: Target, method: str, path: str, **parts: Any) 
 
 
 def _create_job(random: Random, target: Target) -> Draft:
+    paid = {"maxCost": {"points": 500}, "quoteId": ""}
+    return _a_job(random, target, "/api/v1/jobs", paid if random.random() < 0.3 else {})
+
+
+def _quote_job(random: Random, target: Target) -> Draft:
+    return _a_job(random, target, "/api/v1/quotes", {})
+
+
+def _a_job(random: Random, target: Target, path: str, more: dict[str, Any]) -> Draft:
     generate = {
         "capability": "image.generate",
         "prompt": "雪山",
@@ -129,7 +138,7 @@ def _create_job(random: Random, target: Target) -> Draft:
         "materials": [{"type": "image", "url": target.picture_url, "label": "@图片1"}],
     }
     key = [(b"Idempotency-Key", f"fuzz-{random.randrange(200)}".encode())] if random.random() < 0.3 else []
-    return _open(random, target, "POST", "/api/v1/jobs", json=random.choice([generate, upscale, video]), headers=key)
+    return _open(random, target, "POST", path, json=random.choice([generate, upscale, video]) | more, headers=key)
 
 
 def _add_assets(random: Random, target: Target) -> Draft:
@@ -256,6 +265,7 @@ MAKERS: Final[dict[str, Callable[[Random, Target], Draft]]] = {
     "GET /api/v1/openapi.json": _public("/api/v1/openapi.json"),
     "GET /api/v1/capabilities": _bare(_open, "GET", "/api/v1/capabilities"),
     "GET /api/v1/balance": _bare(_open, "GET", "/api/v1/balance"),
+    "POST /api/v1/quotes": _quote_job,
     "POST /api/v1/jobs": _create_job,
     "GET /api/v1/jobs": _listing("jobs", status="queued", capability="image.generate"),
     "GET /api/v1/jobs/{job_id}": _bare(_open, "GET", "/api/v1/jobs/{job_id}"),

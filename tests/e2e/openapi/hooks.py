@@ -27,6 +27,7 @@ PICTURE_URL: Final[str] = _GIVEN["picture_url"]
 PICTURE: Final = Binary(bytes.fromhex(_GIVEN["picture_hex"]))  # Bytes alone are no JSON string to a validator.
 INPUTS_MAX: Final = 10  # In all lists of a job together, which a schema cannot say.
 URL_CHARS_MAX: Final = 2048
+PRICE_MAX: Final = 10**12
 LISTS: Final = ("inputAssetIds", "inputUrls", "imageUrls", "materials")
 #: Answers of the signed contract to well-formed requests: done, no such task, moderated, product switched off.
 SIGNED_FINE: Final = {200, 201, 202, 604}
@@ -46,6 +47,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         _prove(case.body)
         _make_real(case.body, positive=positive)
     if positive:
+        if isinstance(case.body, dict) and case.body.get("maxCost"):
+            case.body["maxCost"] = dict.fromkeys(case.body["maxCost"], PRICE_MAX)  # Below the price it is refused.
         # Every other time, so that missing things are asked for too. A page token comes from the page before only.
         case.query.pop("pageToken", None)
         if next(_calls[case.operation.label]) % 2 and case.method != "DELETE":

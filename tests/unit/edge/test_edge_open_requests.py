@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from atelier.common.v1 import money_pb2
 from edge.open import requests
 from kit.errors import AppError, InvalidArgument, ModelUnknown
 
@@ -37,6 +38,43 @@ def test_documented_image_request_is_translated() -> None:
         "force_single": True,
     }
     assert [(one.role, one.url) for one in request.inputs] == [("reference", "https://example.com/reference.png")]
+
+
+def test_price_of_a_request_may_be_promised_and_capped() -> None:
+    request = translate(prompt="p", quoteId="abc", maxCost={"fen": 30}).request
+    assert (request.quote_id, request.max_cost.unit, request.max_cost.value) == ("abc", money_pb2.UNIT_FEN, 30)
+    plain = translate(prompt="p", quoteId=None, maxCost=None).request
+    assert (plain.quote_id, plain.HasField("max_cost")) == ("", False)
+    assert [translate(prompt="p").field_in_contract(name) for name in ("quote_id", "max_cost")] == [
+        "quoteId",
+        "maxCost",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"gold": 1}, "maxCost"),
+        ({"fen": 1, "points": 1}, "maxCost"),
+        ({"fen": -1}, "maxCost.fen"),
+        ({"fen": 1.5}, "maxCost.fen"),
+        ({"fen": True}, "maxCost.fen"),
+        ({"fen": 10**13}, "maxCost.fen"),
+        ([1], "maxCost"),
+    ],
+)
+def test_wrong_cap_is_refused_by_name(wrong: Any, field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        translate(prompt="p", maxCost=wrong)
+    assert caught.value.field == field
+
+
+def test_quote_takes_the_body_of_the_job_without_a_promise() -> None:
+    body = {"capability": "image.generate", "prompt": "p", "webhookUrl": "https://e.com/"}
+    assert requests.translate_quote(body, public_url=URL).request.model == "image.generate"
+    with pytest.raises(InvalidArgument) as caught:
+        requests.translate_quote({**body, "quoteId": "abc"}, public_url=URL)
+    assert caught.value.field == "quoteId"
 
 
 def test_documented_inpaint_request_names_its_mask() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from atelier.common.v1 import money_pb2
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.jobs.v1 import job_pb2
 from edge.signed import FORM_BYTES_MAX, RESOLUTIONS, STYLES, translate_submit
@@ -200,6 +201,13 @@ async def test_query_of_a_task_without_a_result_says_why(front: Any, state: str,
     failure = job_pb2.Failure(reason=f"ERROR_REASON_{reason}")  # type: ignore[arg-type]
     front.gateway.answers = {"GetJob": pb2.GetJobResponse(job=job(state, failure=failure))}
     assert await query(front, taskId=JOB_ID) == {"code": 999, "msg": message, "charge": False}
+
+
+async def test_query_of_a_failed_task_that_was_charged_does_not_say_it_was_free(front: Any) -> None:
+    failure = job_pb2.Failure(reason="ERROR_REASON_JOB_CANCELLED")  # type: ignore[arg-type]
+    charged = money_pb2.Amount(unit=money_pb2.UNIT_COUNT, value=1)
+    front.gateway.answers = {"GetJob": pb2.GetJobResponse(job=job("CANCELLED", failure=failure, charged=charged))}
+    assert await query(front, taskId=JOB_ID) == {"code": 999, "msg": "任务已取消", "charge": True}
 
 
 async def test_query_without_a_task_id_is_named(front: Any) -> None:

@@ -134,9 +134,15 @@ def points_refusal(status: int, message: str, *, headers: Mapping[str, str] | No
     return json_reply({"code": status, "message": message, "data": None}, status=status, headers=headers)
 
 
-def points_job_failure(reason: ErrorReason) -> str:
-    """Why a task has no result."""
-    return f"{WORDS[reason].chinese},积分已退还"
+def points_job_failure(reason: ErrorReason, *, charged: int = 0, refunded: bool = True) -> str:
+    """Why a task has no result, and what became of its points: `charged` of them are spent."""
+    if not charged:
+        end = "积分已退还"
+    elif refunded:
+        end = f"已扣除{charged}积分,其余积分已退还"
+    else:
+        end = f"已扣除{charged}积分"
+    return f"{WORDS[reason].chinese},{end}"
 
 
 def signed_error(error: AppError, *, field_words: Mapping[str, str] | None = None) -> Response:

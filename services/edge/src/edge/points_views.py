@@ -52,7 +52,7 @@ class TaskViews:
             "resultUrl": urls[0] if urls else None,
             "createTime": self.time(job.create_time),
             "completeTime": self.time(job.finish_time) if job.HasField("finish_time") else None,
-            "errorMessage": points_job_failure(_reason(job)) if job.HasField("failure") else None,
+            "errorMessage": _error_message(job) if job.HasField("failure") else None,
         }
 
     def time(self, moment: Timestamp) -> str:
@@ -67,6 +67,10 @@ class TaskViews:
 def user_id(text: str, *, client_id: str) -> int | str:
     """The user id as the number it is in the contract's example, or as text where it is none."""
     return int(text) if USER_ID.fullmatch(text) else text or client_id
+
+
+def _error_message(job: job_pb2.Job) -> str:
+    return points_job_failure(_reason(job), charged=job.charged.value, refunded=bool(job.refund_id))
 
 
 def _reason(job: job_pb2.Job) -> ErrorReason:

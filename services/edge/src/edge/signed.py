@@ -110,7 +110,8 @@ class SignedContract:
         job = await find_job(self._backend, task_id, metadata)
         if job.state in GONE:
             name = error_reason_pb2.ErrorReason.Name(job.failure.reason).removeprefix("ERROR_REASON_")
-            return signed_reply(OTHER, job_failure(ErrorReason(name)), charge=False)
+            # A rule of the operator may have kept a part of the price: then it must not read as free.
+            return signed_reply(OTHER, job_failure(ErrorReason(name)), charge=job.charged.value > 0)
         outputs = [output for output in job.outputs if not output.extra]
         urls = await self._links.urls(request, metadata, outputs) if outputs else []
         moment = datetime.fromtimestamp(job.create_time.seconds, tz=self._timezone)

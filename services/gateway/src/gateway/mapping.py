@@ -239,10 +239,16 @@ def to_delivery(delivery: Delivery) -> client_admin_service_pb2.Delivery:
 
 def to_finished_job(job: job_pb2.Job, event_id: str) -> FinishedJob:
     occur_ms = to_ms(job.finish_time)
-    error = None
+    error: dict[str, str | int | bool | None] | None = None
     if job.HasField("failure"):
         reason = error_reason_pb2.ErrorReason.Name(job.failure.reason).removeprefix("ERROR_REASON_").lower()
-        error = {"code": reason, "message": job.failure.message}
+        error = {
+            "code": reason,
+            "message": job.failure.message,
+            "charged": job.charged.value > 0,
+            "chargedAmount": job.charged.value,
+            "refundId": job.refund_id or None,
+        }
     return FinishedJob(
         id=job.id,
         client_id=job.client_id,

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from atelier.common.v1 import money_pb2
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.jobs.v1 import job_pb2
 from edge.body import Fields
@@ -18,6 +19,9 @@ INPUTS_MAX: Final = 16
 URL_CHARS_MAX: Final = 2048
 PROMPT_CHARS_MAX: Final = 4000
 LABEL_CHARS_MAX: Final = 64
+QUOTE_CHARS_MAX: Final = 2048
+AMOUNT_MAX: Final = 10**12  # Billing's own limit.
+UNITS: Final = {"points": money_pb2.UNIT_POINTS, "count": money_pb2.UNIT_COUNT, "fen": money_pb2.UNIT_FEN}
 
 #: What each capability's pictures are, in the order the contract gives them; the last role takes the rest.
 INPUT_ROLES: Final[dict[str, tuple[str, ...]]] = {
@@ -37,6 +41,14 @@ PARAMETERS: Final = {
     "force_single": "force_single",
     "resolution": "resolution",
     "seed": "seed",
+}
+#: The house's other field names and the contract's.
+FIELDS: Final = {
+    "webhook_url": "webhookUrl",
+    "model": "capability",
+    "idempotency_key": "Idempotency-Key",
+    "quote_id": "quoteId",
+    "max_cost": "maxCost",
 }
 SETTINGS: Final = ("ratio", "duration", "resolution", "seed")
 MATERIAL_TYPES: Final = ("image", "video", "audio")
@@ -59,9 +71,7 @@ class Translated:
             return "imageUrls"
         if field.startswith("parameters."):
             return self._parameter(field.removeprefix("parameters."))
-        return {"webhook_url": "webhookUrl", "model": "capability", "idempotency_key": "Idempotency-Key"}.get(
-            field, field
-        )
+        return FIELDS.get(field, field)
 
     def _parameter(self, name: str) -> str:
         if self.request.model == "video.generate" and name in SETTINGS:
@@ -73,6 +83,34 @@ class Translated:
 def translate_job(body: dict[str, Any], *, idempotency_key: str, public_url: str) -> Translated:
     """Translate `POST /jobs`. Raises InvalidArgument or ModelUnknown naming the field in the contract's words."""
     fields = Fields(body)
+    quote_id = fields.take_text("quoteId", chars_max=QUOTE_CHARS_MAX)
+    max_cost = _max_cost(fields.take_object("maxCost"))
+    translated = _translate(fields, public_url)
+    request = translated.request
+    request.idempotency_key = idempotency_key
+    request.quote_id = quote_id
+    if max_cost is not None:
+        request.max_cost.CopyFrom(max_cost)
+    return translated
+
+
+def translate_quote(body: dict[str, Any], *, public_url: str) -> Translated:
+    """Translate `POST /quotes`: the body of the job that would be submitted. Raises the same."""
+    return _translate(Fields(body), public_url)
+
+
+def _max_cost(value: dict[str, Any]) -> money_pb2.Amount | None:
+    if not value:
+        return None
+    [(unit, amount), *more] = value.items()
+    if more or unit not in UNITS:
+        raise InvalidArgument(f"maxCost names exactly one of {', '.join(UNITS)}.", field="maxCost")
+    if type(amount) is not int or not 0 <= amount <= AMOUNT_MAX:
+        raise InvalidArgument(f"maxCost.{unit} must be a whole number from 0 to {AMOUNT_MAX}.", field=f"maxCost.{unit}")
+    return money_pb2.Amount(unit=UNITS[unit], value=amount)
+
+
+def _translate(fields: Fields, public_url: str) -> Translated:
     capability = fields.take_text("capability", chars_max=64, required=True)
     if capability not in INPUT_ROLES:
         raise ModelUnknown(f"capability must be one of {', '.join(sorted(INPUT_ROLES))}.", field="capability")
@@ -90,7 +128,6 @@ def translate_job(body: dict[str, Any], *, idempotency_key: str, public_url: str
             model=capability,
             parameters_json=orjson.dumps(parameters).decode(),
             inputs=[one for _, one in inputs],
-            idempotency_key=idempotency_key,
             webhook_url=webhook_url,
             contract="open",
         ),

@@ -42,6 +42,7 @@ class OpenContract:
         table: list[tuple[str, str, Endpoint]] = [
             ("GET", "/openapi.json", self.openapi),
             ("GET", "/capabilities", self.capabilities),
+            ("POST", "/quotes", self.quote_job),
             ("POST", "/jobs", self.create_job),
             ("GET", "/jobs", self.list_jobs),
             ("GET", "/jobs/{job_id}", self.get_job),
@@ -86,6 +87,23 @@ class OpenContract:
             raise
         status = 200 if answer.reused else 201
         return json_reply({"job": views.job_view(answer.job), "reused": answer.reused}, status=status)
+
+    async def quote_job(self, request: Request) -> Response:
+        metadata = credential(request)
+        try:
+            translated = requests.translate_quote(await read_json_object(request), public_url=self._url(request))
+        except AppError:
+            await self._backend.prove(metadata)
+            raise
+        asked = translated.request
+        wanted = pb2.QuoteJobRequest(model=asked.model, parameters_json=asked.parameters_json, inputs=asked.inputs)
+        try:
+            answer = await self._backend.gateway.QuoteJob(wanted, timeout=CALL_TIMEOUT_S, metadata=metadata)
+        except AppError as error:
+            if error.field:
+                error.field = translated.field_in_contract(error.field)
+            raise
+        return json_reply({"quote": views.quote_view(answer)})
 
     async def list_jobs(self, request: Request) -> Response:
         metadata = credential(request)

@@ -28,6 +28,8 @@ ORIGIN_NAMES = {
     asset_pb2.ASSET_ORIGIN_OUTPUT: "output",
 }
 
+CHARGED_OUTCOMES = tuple(field.name for field in money_pb2.ChargeRules.DESCRIPTOR.fields)
+
 UNIT_NAMES = {money_pb2.UNIT_POINTS: "points", money_pb2.UNIT_COUNT: "count", money_pb2.UNIT_FEN: "fen"}
 
 
@@ -84,9 +86,34 @@ def capability_view(model: gateway_pb2.Model) -> dict[str, Any]:
         "available": model.enabled,
         "parameters": orjson.loads(model.parameters_schema_json),
         "inputs": orjson.loads(model.inputs_schema_json),
-        "price": [{UNIT_NAMES[option.unit]: option.amount_per_output} for option in model.price.options],
+        "price": [_price_rule_view(rule) for rule in model.price_rules],
+        "charges": charges_view(model.charges),
         "deadlineSeconds": model.deadline.seconds,
     }
+
+
+def quote_view(quote: gateway_pb2.QuoteJobResponse) -> dict[str, Any]:
+    """What a job would cost, and until when that is promised."""
+    return {
+        "quoteId": quote.quote_id,
+        "outputs": quote.price.outputs,
+        "price": [
+            {UNIT_NAMES[option.unit]: option.amount_per_output * quote.price.outputs} for option in quote.price.options
+        ],
+        "charges": charges_view(quote.charges),
+        "expiresAt": _time(quote.expire_time),
+    }
+
+
+def charges_view(rules: money_pb2.ChargeRules) -> dict[str, int]:
+    """Percent of the price by outcome; an outcome that costs nothing is left out."""
+    return {charge_word(field.name): percent for field, percent in rules.ListFields()}
+
+
+def charge_word(name: str) -> str:
+    """`cancelledRunning` for cancelled_running."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def reason_word(number: int) -> str:
@@ -94,26 +121,41 @@ def reason_word(number: int) -> str:
     return error_reason_pb2.ErrorReason.Name(number).removeprefix("ERROR_REASON_").lower()
 
 
+def _price_rule_view(rule: gateway_pb2.PriceRule) -> dict[str, Any]:
+    """`{"points": 30}` for one output, `{"points": 8, "per": "second", "minimum": 20}` by what is measured."""
+    view: dict[str, Any] = {UNIT_NAMES[rule.unit]: rule.amount}
+    if rule.per != "output":
+        view["per"] = rule.per
+    if rule.minimum:
+        view["minimum"] = rule.minimum
+    return view
+
+
 def _failure_view(job: job_pb2.Job) -> dict[str, Any] | None:
+    """Why there is no result, and what it cost all the same: `chargedAmount` in the unit of `cost`."""
     if not job.HasField("failure"):
         return None
     return {
         "code": reason_word(job.failure.reason),
         "message": job.failure.message,
         "field": job.failure.field or None,
+        "charged": job.charged.value > 0,
+        "chargedAmount": job.charged.value,
+        "refundId": job.refund_id or None,
     }
 
 
 def _cost_view(job: job_pb2.Job) -> dict[str, Any] | None:
-    """What the job took out of the wallet; a job without a result gave it back."""
+    """What the job took out of the wallet; whether some of it is spent, and whether some came back. Both may be."""
     if not job.HasField("held"):
         return None
-    lost = {job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_EXPIRED, job_pb2.JOB_STATE_CANCELLED}
+    lost = job.state in {job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_EXPIRED, job_pb2.JOB_STATE_CANCELLED}
+    free = job.held.value == 0
     return {
         "unit": UNIT_NAMES[job.held.unit],
         "amount": job.held.value,
-        "charged": job.state == job_pb2.JOB_STATE_SUCCEEDED,
-        "refunded": job.state in lost,
+        "charged": job.charged.value > 0 or (free and job.state == job_pb2.JOB_STATE_SUCCEEDED),
+        "refunded": bool(job.refund_id) or (free and lost),
     }
 
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Final
 
-from edge.open.requests import LABEL_CHARS_MAX, PROMPT_CHARS_MAX, SETTINGS, URL_CHARS_MAX
+from edge.open.requests import (
+    AMOUNT_MAX,
+    LABEL_CHARS_MAX,
+    PROMPT_CHARS_MAX,
+    QUOTE_CHARS_MAX,
+    SETTINGS,
+    UNITS,
+    URL_CHARS_MAX,
+)
 from edge.openapi.parts import Json, constant, nullable, object_of, text
 
 URL: Final[Json] = {
@@ -20,6 +28,22 @@ URL: Final[Json] = {
 ASSET_ID: Final[Json] = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 LISTS: Final = ("inputAssetIds", "inputUrls", "imageUrls", "materials")
 
+QUOTED: Final = "Quoted"  # Ends the name of a body that is only priced.
+
+_AMOUNT: Final[Json] = {"type": "integer", "minimum": 0, "maximum": AMOUNT_MAX}
+#: What a job may say about its price.
+_PAID: Final[Json] = {
+    "quoteId": {
+        "type": "string",
+        "maxLength": QUOTE_CHARS_MAX,
+        "description": "From `POST /api/v1/quotes`; empty means today's price.",
+    },
+    "maxCost": {
+        **object_of(dict.fromkeys(UNITS, _AMOUNT), required=[]),
+        "maxProperties": 1,
+        "description": "Only ways to pay in this unit and not above it, for all outputs, are taken; without one 402.",
+    },
+}
 _PROMPT: Final = text(chars_min=1, chars_max=PROMPT_CHARS_MAX)
 _SEED: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 4_294_967_295}
 _PERCENT: Final[Json] = {"type": "number", "minimum": 0, "maximum": 100}
@@ -91,10 +115,11 @@ CAPABILITIES: Final = (
 
 def schemas() -> Json:
     """The requests by the names of their schemas, and what they are made of."""
-    return {"Material": _material(), **{one.schema: _request(one) for one in CAPABILITIES}}
+    bodies = {f"{one.schema}{QUOTED}": _request(one) for one in CAPABILITIES}
+    return {"Material": _material(), **{one.schema: _request(one, more=_PAID) for one in CAPABILITIES}, **bodies}
 
 
-def _request(one: Capability) -> Json:
+def _request(one: Capability, *, more: Json | None = None) -> Json:
     inputs: Json = {
         "inputAssetIds": {"type": "array", "items": ASSET_ID},
         "inputUrls": {"type": "array", "items": URL},
@@ -107,6 +132,7 @@ def _request(one: Capability) -> Json:
         **{name: {**schema, "maxItems": one.inputs_max} for name, schema in inputs.items()},
         "settings": object_of(settings, required=[]),
         "webhookUrl": {"anyOf": [URL, constant("")]},
+        **(more or {}),
     }
     required = ["capability", *(name for name in optional if name == "prompt")]
     properties = {

@@ -30,10 +30,11 @@ DATE_OR_TIME: Final[Json] = {"anyOf": [{"type": "string", "format": "date-time"}
 ERRORS: Final = {
     400: "A field is wrong; the sentence names it.",
     401: "The API key is missing, wrong or expired.",
-    402: "The balance does not cover the price.",
+    402: "The balance does not cover the price, or the price is above maxCost.",
     403: "The client, its address or the capability is not allowed.",
     404: "No such job or asset, or it belongs to another client.",
-    409: "The Idempotency-Key was used with another body, or the job has finished.",
+    409: "The Idempotency-Key was used with another body, the quote is for another request or has lapsed, or the job "
+    "has finished.",
     413: "The body or a file is too large.",
     429: "Too many requests, unfinished jobs or jobs of today.",
     500: "Something unexpected went wrong.",
@@ -56,6 +57,7 @@ def part() -> Part:
             "/api/v1/openapi.json": {"get": _document()},
             "/api/v1/capabilities": {"get": _capabilities()},
             "/api/v1/balance": {"get": _operation("getBalance", "What can be spent.", {200: _balance()})},
+            "/api/v1/quotes": {"post": _quote_job()},
             "/api/v1/jobs": {"post": _create_job(), "get": _list_jobs()},
             "/api/v1/jobs/{job_id}": {"get": _get_job()},
             "/api/v1/jobs/{job_id}/cancel": {"post": _cancel_job()},
@@ -131,13 +133,30 @@ def _balance() -> Json:
     return json_answer(object_of({"clientId": {"type": "string"}, "balance": units}), "A line a unit.")
 
 
-def _create_job() -> Json:
-    created = object_of({"job": ref("Job"), "reused": {"type": "boolean"}})
-    requests = {one.name: f"#/components/schemas/{one.schema}" for one in jobs.CAPABILITIES}
-    schema = {
+def _by_capability(suffix: str = "") -> Json:
+    requests = {one.name: f"#/components/schemas/{one.schema}{suffix}" for one in jobs.CAPABILITIES}
+    return {
         "oneOf": [{"$ref": where} for where in requests.values()],
         "discriminator": {"propertyName": "capability", "mapping": requests},
     }
+
+
+def _quote_job() -> Json:
+    return _operation(
+        "quoteJob",
+        "What a job would cost, without a job. Its `quoteId` keeps that price for ten minutes, for a job that agrees "
+        "in everything the price depends on.",
+        {200: json_answer(object_of({"quote": ref("Quote")}), "The price, and until when it is kept.")},
+        400,
+        404,
+        413,
+        request=body(json={"schema": _by_capability(jobs.QUOTED)}),
+    )
+
+
+def _create_job() -> Json:
+    created = object_of({"job": ref("Job"), "reused": {"type": "boolean"}})
+    schema = _by_capability()
     links = _links("job_id", "$response.body#/job/id", "getJob", "cancelJob")
     operation = _operation(
         "createJob",

@@ -3,6 +3,7 @@
 from typing import Final
 
 from edge.open import views
+from edge.open.requests import QUOTE_CHARS_MAX
 from edge.openapi import jobs
 from edge.openapi.parts import Json, nullable, object_of, ref
 
@@ -16,6 +17,19 @@ AMOUNT: Final[Json] = {"type": "integer", "minimum": 0}
 SIDE: Final[Json] = {"type": ["integer", "null"], "minimum": 1}
 NAMES: Final[Json] = {"type": "array", "items": TEXT}
 
+PERCENT: Final[Json] = {"type": "integer", "minimum": 1, "maximum": 100}
+ONE_UNIT: Final[Json] = {
+    **object_of(dict.fromkeys(views.UNIT_NAMES.values(), AMOUNT), required=[]),
+    "minProperties": 1,
+    "maxProperties": 1,
+}
+#: What a job without a result cost all the same.
+CHARGED: Final[Json] = {
+    "charged": {"type": "boolean"},
+    "chargedAmount": {**AMOUNT, "description": "In the unit of the job's cost."},
+    "refundId": {**NULLABLE_TEXT, "description": "The transaction that gives back the rest; null when there is none."},
+}
+
 ENDS: Final = ("succeeded", "failed", "expired", "cancelled")
 
 
@@ -27,7 +41,7 @@ def _job_ended() -> Json:
         "capability": TEXT,
         "status": {"enum": list(ENDS)},
         "outputAssetIds": NAMES,
-        "error": object_of({"code": TEXT, "message": TEXT}),
+        "error": object_of({"code": TEXT, "message": TEXT, **CHARGED}),
     }
     return object_of(
         {
@@ -42,7 +56,28 @@ def _job_ended() -> Json:
 
 SCHEMAS: Final[Json] = {
     "Error": object_of({"error": {"type": "string", "minLength": 1}}),
-    "Failure": object_of({"code": TEXT, "message": TEXT, "field": NULLABLE_TEXT}),
+    "Failure": object_of({"code": TEXT, "message": TEXT, "field": NULLABLE_TEXT, **CHARGED}),
+    "Charges": {
+        **object_of(
+            {views.charge_word(outcome): PERCENT for outcome in views.CHARGED_OUTCOMES},
+            required=[],
+        ),
+        "description": "What a job that ends without a result still costs, in percent of its price, rounded down; "
+        "an outcome that is not here costs nothing.",
+    },
+    "Quote": object_of(
+        {
+            "quoteId": {"type": "string", "maxLength": QUOTE_CHARS_MAX, "description": "For `quoteId` of a job."},
+            "outputs": {"type": "integer", "minimum": 1},
+            "price": {
+                "type": "array",
+                "description": "For all outputs: the first alternative that the balance covers is taken.",
+                "items": ONE_UNIT,
+            },
+            "charges": ref("Charges"),
+            "expiresAt": TIME,
+        }
+    ),
     "Cost": object_of(
         {
             "unit": {"enum": list(views.UNIT_NAMES.values())},
@@ -105,12 +140,21 @@ SCHEMAS: Final[Json] = {
             },
             "price": {
                 "type": "array",
-                "description": "For one output: the first alternative that the balance covers is taken.",
+                "description": "For one output, or each second or megapixel of it, rounded up: the first alternative "
+                "that the balance covers is taken.",
                 "items": {
-                    **object_of(dict.fromkeys(views.UNIT_NAMES.values(), AMOUNT), required=[]),
+                    **object_of(
+                        {
+                            **dict.fromkeys(views.UNIT_NAMES.values(), AMOUNT),
+                            "per": {"enum": ["second", "megapixel"]},
+                            "minimum": AMOUNT,
+                        },
+                        required=[],
+                    ),
                     "minProperties": 1,
                 },
             },
+            "charges": ref("Charges"),
             "deadlineSeconds": {"type": "integer", "minimum": 1},
         }
     ),

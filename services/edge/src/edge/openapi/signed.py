@@ -59,7 +59,8 @@ def _answer(data: Json, *, charge: Json) -> Json:
 def _refusal() -> Json:
     message = {"type": "string", "minLength": 1}
     code = {"enum": list(REFUSALS), "description": ";".join(f"{code} {words}" for code, words in REFUSALS.items())}
-    return object_of({"code": code, "msg": message, "taskNo": TASK_NO, "charge": constant(False)})
+    charge = {"type": "boolean", "description": "仅当任务失败仍按约定扣费时为true"}
+    return object_of({"code": code, "msg": message, "taskNo": TASK_NO, "charge": charge})
 
 
 def _operation(name: str, summary: str, form: Json, data: Json, *, charge: Json) -> Json:

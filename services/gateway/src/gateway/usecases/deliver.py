@@ -44,7 +44,7 @@ class FinishedJob:
     state: str  #: "succeeded", "failed", "expired" or "cancelled".
     capability: str
     output_asset_ids: tuple[str, ...]
-    error: Mapping[str, str] | None
+    error: Mapping[str, str | int | bool | None] | None
     sequence: int
     occur_ms: int
     occur_time: str  #: RFC 3339, UTC.
