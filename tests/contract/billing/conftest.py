@@ -179,6 +179,10 @@ class House:
         query = text(f"SELECT COUNT(*) FROM {table} WHERE {where}")
         return int(await self.database.read(lambda tx: tx.conn.execute(query).scalar_one()))
 
+    async def total(self, table: str, column: str, where: str) -> int:
+        query = text(f"SELECT COALESCE(SUM({column}), 0) FROM {table} WHERE {where}")
+        return int(await self.database.read(lambda tx: tx.conn.execute(query).scalar_one()))
+
     async def execute(self, *statements: str) -> None:
         """Raw SQL, committed together."""
 

@@ -1,12 +1,14 @@
-"""Any order of grants, holds, settlements, replays and sweeps keeps the books provable and equal to a simple model.
+"""Any order of grants, holds, settlements, refunds, expiries, replays and sweeps keeps the books provable and equal to
+a simple model.
 
-The model is a dictionary of integers; after every step the wallet must agree with it and the proof must find nothing.
+The model is a few integers a wallet; after every step the wallet must agree with it and the proof must find nothing.
 Each example works on clients and ids of its own, in one database: making a database costs more than an example.
 """
 
 import asyncio
 import itertools
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,8 +27,9 @@ from hypothesis.stateful import (
 from billing.domain import Hold, HoldState, Settlement, Unit
 from billing.ports import Fate
 from kit.db import migrate, open_database
-from kit.errors import HoldAlreadyResolved, InsufficientFunds, InvalidArgument, RequestIdReused
+from kit.errors import Conflict, HoldAlreadyResolved, InsufficientFunds, InvalidArgument, RequestIdReused
 from testkit.clock import FakeClock
+from testkit.walletmodel import Wallet
 
 UNITS = st.sampled_from(list(Unit))
 CLIENTS = st.sampled_from(["a", "b"])
@@ -46,10 +49,9 @@ class Ledger(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.prefix = f"x{next(self.examples)}-"
-        self.ids = (f"{self.prefix}{number}" for number in itertools.count())
-        self.available: dict[tuple[str, Unit], int] = defaultdict(int)
-        self.held: dict[tuple[str, Unit], int] = defaultdict(int)
-        self.spent: dict[tuple[str, Unit], int] = defaultdict(int)
+        self.ids = (f"{self.prefix}{number:04}" for number in itertools.count())
+        self.wallets: dict[tuple[str, Unit], Wallet] = defaultdict(Wallet)
+        self.refunded: dict[str, int] = defaultdict(int)
         self.open: dict[str, Hold] = {}
         self.ended: dict[str, Hold] = {}
         self.touched = False
@@ -67,17 +69,60 @@ class Ledger(RuleBasedStateMachine):
     def client(self, name: str) -> str:
         return self.prefix + name
 
+    @property
+    def now_ms(self) -> int:
+        return int(self.house.clock.now_ms())
+
+    def wallet(self, client: str, unit: Unit) -> Wallet:
+        """The model, as of now."""
+        self.wallets[client, unit].pass_time(self.now_ms)
+        return self.wallets[client, unit]
+
+    def wallet_of(self, hold: Hold) -> Wallet:
+        return self.wallet(hold.client_id.removeprefix(self.prefix), hold.unit)
+
     @initialize(value=SMALL)
     def begin_with_something(self, value: int) -> None:
-        self.grant("a", Unit.POINTS, value)
+        self.grant("a", Unit.POINTS, value, None, 0)
 
-    @rule(target=grants, client=CLIENTS, unit=UNITS, value=SMALL)
-    def grant(self, client: str, unit: Unit, value: int) -> Any:
-        made = {"value": value, "id": next(self.ids), "client": self.client(client), "unit": unit}
+    @rule(
+        target=grants,
+        client=CLIENTS,
+        unit=UNITS,
+        value=SMALL,
+        life_s=st.sampled_from([None, None, 5, 50, 500, 50_000, 500_000]),
+        priority=st.sampled_from([0, 0, 0, 1, 7]),
+    )
+    def grant(self, client: str, unit: Unit, value: int, life_s: int | None, priority: int) -> Any:
+        expire_ms = None if life_s is None else self.now_ms + life_s * 1000
+        kind = {"priority": priority, "expire_ms": expire_ms}
+        made = {"value": value, "id": next(self.ids), "client": self.client(client), "unit": unit, **kind}
         results = self.run(self.house.grant(**made), self.house.grant(**made))
         assert sorted(result.reused for result in results) == [False, True]
-        self.available[client, unit] += value
+        self.wallet(client, unit).grant(made["id"], value, **kind)
         return made
+
+    @rule(seconds=st.sampled_from([4, 45, 450, 40_000, 90_000, 700_000]), sweeps=st.integers(0, 2))
+    def let_time_pass(self, seconds: int, sweeps: int) -> None:
+        self.house.clock.advance(seconds)
+        assert all(isinstance(lapsed, int) for lapsed in self.run(*[self.house.lapse() for _ in range(sweeps)]))
+
+    @rule(placed=holds, amount=st.integers(0, 15), times=st.integers(1, 2))
+    def refund(self, placed: Any, amount: int, times: int) -> None:
+        refund_id = next(self.ids)
+        results = self.run(*[self.house.refund(placed[0], amount, id=refund_id) for _ in range(times)])
+        hold = self.ended.get(placed[0])
+        left = hold.captured - self.refunded[hold.id] if hold else 0
+        if hold is None or not 0 < (amount or left) <= left:
+            assert all(isinstance(result, Conflict) for result in results)
+            return
+        wallet = self.wallet_of(hold)
+        wallet.refund(hold.id, amount or left, self.now_ms)
+        self.refunded[hold.id] += amount or left
+        assert sorted(result.reused for result in results) == [False, True][:times]
+        assert {result.given.value for result in results} == {amount or left}
+        assert results[0].balance.available == wallet.available
+        self.ended[hold.id] = replace(hold, refunded=self.refunded[hold.id])
 
     @rule(made=grants, more=st.integers(0, 1))
     def grant_again(self, made: Any, more: int) -> None:
@@ -87,13 +132,16 @@ class Ledger(RuleBasedStateMachine):
     @rule(client=CLIENTS, delta=st.integers(-30, 30).filter(bool))
     def adjust(self, client: str, delta: int) -> None:
         made = {"id": next(self.ids), "client": self.client(client)}
+        wallet = self.wallet(client, Unit.POINTS)
         for result in self.run(self.house.adjust(delta, **made), self.house.adjust(delta, **made)):
-            if self.available[client, Unit.POINTS] + delta < 0:
+            if wallet.available + delta < 0:
                 assert isinstance(result, InsufficientFunds)
             else:
-                assert result.available == self.available[client, Unit.POINTS] + delta
-        if self.available[client, Unit.POINTS] + delta >= 0:
-            self.available[client, Unit.POINTS] += delta
+                assert result.available == wallet.available + delta
+        if delta > 0:
+            wallet.rest += delta
+        elif wallet.available + delta >= 0:
+            wallet.take(-delta)
 
     @rule(
         target=holds,
@@ -107,7 +155,7 @@ class Ledger(RuleBasedStateMachine):
         hold_id = next(self.ids)
         results = self.run(*[self.house.place(hold_id, *options, **made) for _ in range(times)])
         affordable = [
-            (unit, amount) for unit, amount in options if amount * outputs <= self.available[client, unit] or not amount
+            (unit, amount) for unit, amount in options if amount * outputs <= self.wallet(client, unit).available
         ]
         if not affordable:
             assert all(isinstance(result, InsufficientFunds) for result in results)
@@ -116,8 +164,7 @@ class Ledger(RuleBasedStateMachine):
         assert {(hold.id, hold.unit, hold.amount, hold.state) for hold in results} == {
             (hold_id, unit, amount * outputs, HoldState.HELD)
         }
-        self.available[client, unit] -= amount * outputs
-        self.held[client, unit] += amount * outputs
+        self.wallet(client, unit).hold(hold_id, amount * outputs)
         self.open[hold_id] = results[0]
         return hold_id, options, made
 
@@ -185,10 +232,7 @@ class Ledger(RuleBasedStateMachine):
             return
         if hold_id in self.open:
             hold = self.open.pop(hold_id)
-            key = hold.client_id.removeprefix(self.prefix), hold.unit
-            self.held[key] -= hold.amount
-            self.spent[key] += captured
-            self.available[key] += hold.amount - captured
+            self.wallet_of(hold).settle(hold_id, hold.amount, captured, self.now_ms)
             assert {result.captured for result in holds} == {captured}
             self.ended[hold_id] = holds[0]
         for result in results:
@@ -205,13 +249,19 @@ class Ledger(RuleBasedStateMachine):
             balances = self.one(self.house.read.balances(self.client(client)))
             found = {balance.unit: (balance.available, balance.held, balance.spent) for balance in balances}
             for unit in Unit:
-                key = client, unit
-                assert found.get(unit, (0, 0, 0)) == (self.available[key], self.held[key], self.spent[key])
+                wallet = self.wallet(client, unit)
+                assert found.get(unit, (0, 0, 0)) == (wallet.available, wallet.held, wallet.spent)
 
     def teardown(self) -> None:
         """Leave no open hold to the next example."""
         if self.open:
             self.run(*[self.house.settle(hold_id) for hold_id in self.open])
+            for hold_id, hold in self.open.items():
+                self.wallet_of(hold).settle(hold_id, hold.amount, 0, self.now_ms)
+        self.one(self.house.lapse())
+        lapsed = sum(wallet.lapsed for wallet in self.wallets.values())
+        of_this_example = f"kind = 'lapsed' AND client_id LIKE '{self.prefix}%'"
+        assert self.one(self.house.total("accounts", "balance", of_this_example)) == lapsed
 
 
 @pytest.mark.timeout(600)
