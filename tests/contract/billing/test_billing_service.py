@@ -32,7 +32,6 @@ from kit.errors import (
     InvalidArgument,
     PageTokenInvalid,
     PermissionDenied,
-    Unimplemented,
 )
 from kit.events import Event
 from kit.identity import IdentitySigner
@@ -258,11 +257,6 @@ async def test_only_a_client_spends_and_only_the_house_settles(open_desk: Desk) 
     ):
         with pytest.raises(PermissionDenied):
             await call(message, timeout=CALL_S)
-
-
-async def test_what_is_not_built_yet_says_so(open_desk: Desk) -> None:
-    with pytest.raises(Unimplemented):
-        await open_desk.wallets().QuotePrice(wallet_service_pb2.QuotePriceRequest(model="m"), timeout=CALL_S)
 
 
 async def test_a_statement_is_read_in_pages(open_desk: Desk) -> None:

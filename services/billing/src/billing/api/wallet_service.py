@@ -8,7 +8,6 @@ from billing.api.callers import OPERATORS
 from billing.api.statements import StatementRpcs
 from billing.usecases import Adjust, GrantUnits, ReadBooks, RefundJob, SetMark, Statements, VerifyBooks
 from kit import identity
-from kit.errors import Unimplemented
 
 
 class WalletService(StatementRpcs, wallet_service_pb2_grpc.WalletServiceServicer):
@@ -81,9 +80,3 @@ class WalletService(StatementRpcs, wallet_service_pb2_grpc.WalletServiceServicer
         """For operators."""
         identity.require_service(*OPERATORS)
         return mapping.from_proof(await self._verify(books_only=request.books_only))
-
-    async def QuotePrice(
-        self, request: wallet_service_pb2.QuotePriceRequest, context: Any
-    ) -> wallet_service_pb2.QuotePriceResponse:
-        """Not built yet."""
-        raise Unimplemented
