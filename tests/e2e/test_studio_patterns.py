@@ -13,8 +13,11 @@ from testkit.deployments import Deployment
 from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
 from testkit.studioclient import StudioClient, new_studio_client
+from testkit.studiopictures import garment
 
 SIZE = (240, 180)
+WALL = (214, 216, 220)  # Behind the garment,
+INKS = ((186, 40, 60), (36, 92, 70), (40, 60, 140))  # and what it is printed with.
 
 Levels = npt.NDArray[np.float64]
 
@@ -91,5 +94,37 @@ async def test_expanded_tile_keeps_its_width(studio: StudioClient) -> None:
 async def test_picture_too_small_for_a_tile_fails_and_costs_nothing(studio: StudioClient) -> None:
     for _ in range(2):
         submitted = await studio.submit("submit_seamless_task", encoded(photo((12, 12)), "PNG"))
+        assert submitted["remaining_count"] == 4
+        assert (await studio.finished(submitted["task_id"]))["status"] == "Failed"
+
+
+async def test_print_comes_off_a_garment_as_two_tiles(studio: StudioClient) -> None:
+    done = await _finished(studio, "submit_extract_pattern_task", garment())
+
+    main = done["images_url"]
+    assert done["images_urls"] == [main, f"{main}/alternative/1"]
+    assert (done["grid_url"], done["vector_url"]) == ("", "")
+    repeat, piece = [await _levels(studio, url) for url in done["images_urls"]]
+    for tile in (repeat, piece):
+        assert tile.shape == (1024, 1024, 3)
+        assert max(_seam(tile, 0), _seam(tile, 1)) <= 1.15
+        assert (np.abs(tile - WALL).max(axis=2) < 12).mean() < 0.005  # Nothing of the wall behind it.
+        assert sum(bool((np.abs(tile - ink).max(axis=2) < 40).mean() > 0.02) for ink in INKS) == len(INKS)
+    assert np.sqrt(np.mean((repeat - piece) ** 2)) > 15
+    assert (await studio.open(f"{main}/alternative/2")).status_code == 404
+
+
+async def test_print_without_a_repeat_is_one_tile_of_the_ratio_asked_for(studio: StudioClient) -> None:
+    done = await _finished(studio, "submit_extract_pattern_task", photo(SIZE, seed=4), aspect_ratio="16:9")
+
+    assert "images_urls" not in done
+    tile = await _levels(studio, done["images_url"])
+    assert tile.shape == (576, 1024, 3)
+    assert max(_seam(tile, 0), _seam(tile, 1)) <= 1.15
+
+
+async def test_picture_with_too_little_cloth_fails_and_costs_nothing(studio: StudioClient) -> None:
+    for _ in range(2):
+        submitted = await studio.submit("submit_extract_pattern_task", encoded(photo((40, 40)), "PNG"))
         assert submitted["remaining_count"] == 4
         assert (await studio.finished(submitted["task_id"]))["status"] == "Failed"

@@ -36,6 +36,12 @@ def _seamless(images: list[Image.Image], values: dict[str, Value], seed: int, on
     yield to_output(done.grid, file_format, "grid")
 
 
+def _extract_pattern(images: list[Image.Image], values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:
+    from imageops.extracting import extract_pattern
+
+    yield from extract_pattern(images[0], cast(str, values["aspect_ratio"]), between(0.0, WORKED, on_progress))
+
+
 _TOP = Parameter(
     name="expand_top",
     kind="number",
@@ -73,5 +79,22 @@ PATTERNS = (
             FORMAT,
         ),
         work=_seamless,
+    ),
+    Operation(
+        capability="image.extract_pattern",
+        summary="Take the print off a photographed garment as tiles: its clean repeat, if there is one, and a piece.",
+        inputs_min=1,
+        inputs_max=1,
+        parameters=(
+            Parameter(
+                name="aspect_ratio",
+                kind="text",
+                summary="Width to height of the results, from 1:4 to 4:1.",
+                default="1:1",
+                maximum=7,
+            ),
+            FORMAT,
+        ),
+        work=_extract_pattern,
     ),
 )
