@@ -1,24 +1,20 @@
 """`atelier`: serves the embedded default and is the operator's tool."""
 
-import asyncio
 import time
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
 
-from kit.errors import AppError
 from kit.lifecycle import StartFailed
+from standalone.credits_cli import credits_app
 from standalone.place import ROOT, Place, PlaceInUse
-
-T = TypeVar("T")
+from standalone.shell import DATA_DIR, DataDir, fail, run
 
 app = typer.Typer(
     name="atelier", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
 )
 clients_app = typer.Typer(help="Clients and their credentials.", no_args_is_help=True)
-credits_app = typer.Typer(help="What clients can spend.", no_args_is_help=True)
 jobs_app = typer.Typer(help="Jobs of all clients.", no_args_is_help=True)
 ledger_app = typer.Typer(help="The books.", no_args_is_help=True)
 catalog_app = typer.Typer(help="The model catalogue.", no_args_is_help=True)
@@ -33,11 +29,6 @@ for name, group in (
 
 DEFAULT_BOOTSTRAP = ROOT / "deploy" / "bootstrap.yaml"
 TOKEN_LIFE_S = 30 * 24 * 3600  # A token made by hand is for trying things out; partners' own issuers decide for theirs.
-
-DataDir = Annotated[
-    Path, typer.Option("--data-dir", envvar="ATELIER_DATA_DIR", help="Databases, files and secrets of the deployment.")
-]
-DATA_DIR = Path("data")
 
 
 @app.command()
@@ -72,9 +63,9 @@ def up(  # noqa: PLR0917 - each is an option of the command
             grpc_listen=grpc,
         )
     except (PlaceInUse, ValueError) as error:
-        _fail(str(error))
+        fail(str(error))
     except StartFailed as error:
-        _fail(f"{error}: {error.__cause__}")
+        fail(f"{error}: {error.__cause__}")
 
 
 @app.command()
@@ -84,9 +75,9 @@ def demo(
     key: Annotated[str, typer.Option(help="The API key to use.")] = "key-a",
 ) -> None:
     """Run real jobs through the open contract and save the pictures."""
-    from standalone.demo import run
+    from standalone.demo import run as run_demo
 
-    raise typer.Exit(run(out=out, url=url, key=key))
+    raise typer.Exit(run_demo(out=out, url=url, key=key))
 
 
 @app.command()
@@ -108,7 +99,7 @@ def clients_list(data_dir: DataDir = DATA_DIR) -> None:
     """List clients."""
     from standalone import commands
 
-    _run(commands.list_clients(Place(data_dir)))
+    run(commands.list_clients(Place(data_dir)))
 
 
 @clients_app.command("add")
@@ -120,7 +111,7 @@ def clients_add(
     """Make a client and print its first API key, this once."""
     from standalone import commands
 
-    _run(commands.add_client(Place(data_dir), client_id, user_id=user_id))
+    run(commands.add_client(Place(data_dir), client_id, user_id=user_id))
 
 
 @clients_app.command("disable")
@@ -128,7 +119,7 @@ def clients_disable(client_id: str, data_dir: DataDir = DATA_DIR) -> None:
     """Refuse a client everywhere within five seconds."""
     from standalone import commands
 
-    _run(commands.set_disabled(Place(data_dir), client_id, disabled=True))
+    run(commands.set_disabled(Place(data_dir), client_id, disabled=True))
 
 
 @clients_app.command("enable")
@@ -136,39 +127,7 @@ def clients_enable(client_id: str, data_dir: DataDir = DATA_DIR) -> None:
     """Let a disabled client in again."""
     from standalone import commands
 
-    _run(commands.set_disabled(Place(data_dir), client_id, disabled=False))
-
-
-@credits_app.command("grant")
-def credits_grant(
-    client_id: str,
-    amount: Annotated[int, typer.Argument(min=1)],
-    unit: Annotated[str, typer.Argument(help="points, count or fen")] = "points",
-    *,
-    grant_id: Annotated[str, typer.Option(help="The same id never grants twice; made up when empty.")] = "",
-    note: str = "",
-    data_dir: DataDir = DATA_DIR,
-) -> None:
-    """Add units to a client's wallet."""
-    from standalone import commands
-
-    _run(commands.grant(Place(data_dir), client_id, amount, unit=unit, grant_id=grant_id, note=note))
-
-
-@credits_app.command("balance")
-def credits_balance(client_id: str, data_dir: DataDir = DATA_DIR) -> None:
-    """Show what a client can spend."""
-    from standalone import commands
-
-    _run(commands.balance(Place(data_dir), client_id))
-
-
-@credits_app.command("statement")
-def credits_statement(client_id: str, data_dir: DataDir = DATA_DIR, limit: int = 50) -> None:
-    """Show a client's newest postings."""
-    from standalone import commands
-
-    _run(commands.statement(Place(data_dir), client_id, limit=limit))
+    run(commands.set_disabled(Place(data_dir), client_id, disabled=False))
 
 
 @jobs_app.command("list")
@@ -176,7 +135,7 @@ def jobs_list(data_dir: DataDir = DATA_DIR, client: str = "", state: str = "", l
     """List the newest jobs."""
     from standalone import commands
 
-    _run(commands.list_jobs(Place(data_dir), client_id=client, state=state, limit=limit))
+    run(commands.list_jobs(Place(data_dir), client_id=client, state=state, limit=limit))
 
 
 @jobs_app.command("show")
@@ -184,15 +143,22 @@ def jobs_show(job_id: str, data_dir: DataDir = DATA_DIR) -> None:
     """Show one job with its attempts."""
     from standalone import commands
 
-    _run(commands.show_job(Place(data_dir), job_id))
+    run(commands.show_job(Place(data_dir), job_id))
 
 
 @ledger_app.command("verify")
-def ledger_verify(data_dir: DataDir = DATA_DIR) -> None:
-    """Prove the books: exit 0 only when every rule holds, else 1 with the offending rows."""
+def ledger_verify(
+    data_dir: DataDir = DATA_DIR,
+    *,
+    books_only: Annotated[bool, typer.Option("--books-only", help="Leave the finished jobs out.")] = False,
+) -> None:
+    """Prove the books, and that every finished job is settled for what it says it was charged.
+
+    Exit 0 only when every rule holds, else 1 with the offending rows.
+    """
     from standalone import commands
 
-    if not _run(commands.verify_ledger(Place(data_dir))):
+    if not run(commands.verify_ledger(Place(data_dir), books_only=books_only)):
         raise typer.Exit(1)
 
 
@@ -212,22 +178,6 @@ def catalog_check(
             typer.echo(fault, err=True)
         raise typer.Exit(1) from error
     typer.echo(f"{len(catalog.models)} models, version {catalog.version}")
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command; refusals become one line and exit status 1. Logs go nowhere: the output is the answer."""
-    from kit.logging import configure
-
-    configure("atelier", level="error", format="console")
-    try:
-        return asyncio.run(work)
-    except (AppError, ValueError) as error:
-        _fail(error.message if isinstance(error, AppError) else str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"atelier: {message}", err=True)
-    raise typer.Exit(1)
 
 
 def main() -> None:

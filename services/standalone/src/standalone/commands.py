@@ -9,17 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
-from atelier.common.v1 import money_pb2
 from atelier.gateway.v1 import client_admin_service_pb2 as admin_pb2
 from atelier.gateway.v1 import client_pb2
 from atelier.jobs.v1 import attempt_pb2, job_pb2
 from atelier.jobs.v1 import job_admin_service_pb2 as jobs_pb2
-from kit.ids import new_id
-from standalone.bootstrap import CALL_TIMEOUT_S, UNITS
+from standalone.bootstrap import CALL_TIMEOUT_S
 from standalone.operator import stubs
 from standalone.place import Place
 
-UNIT_NAMES: Final = {unit: name for name, unit in UNITS.items()}
 STATES: Final = {
     "queued": job_pb2.JOB_STATE_QUEUED,
     "running": job_pb2.JOB_STATE_RUNNING,
@@ -71,42 +68,6 @@ async def set_disabled(place: Place, client_id: str, *, disabled: bool) -> None:
     _out.print(f"{client_id}: {'disabled' if disabled else 'enabled'}")
 
 
-async def grant(place: Place, client_id: str, amount: int, *, unit: str, grant_id: str, note: str) -> None:
-    async with stubs(place) as operator:
-        await operator.clients.GetClient(admin_pb2.GetClientRequest(client_id=client_id), timeout=CALL_TIMEOUT_S)
-        answer = await operator.wallets.Grant(
-            wallet_pb2.GrantRequest(
-                grant_id=grant_id or new_id("grant"),
-                client_id=client_id,
-                amount=money_pb2.Amount(unit=_unit(unit), value=amount),
-                note=note,
-            ),
-            timeout=CALL_TIMEOUT_S,
-        )
-    done = "had been granted before" if answer.reused else "granted"
-    _out.print(f"{client_id}: {amount} {unit} {done}; {answer.balance.available} available")
-
-
-async def balance(place: Place, client_id: str) -> None:
-    async with stubs(place) as operator:
-        await operator.clients.GetClient(admin_pb2.GetClientRequest(client_id=client_id), timeout=CALL_TIMEOUT_S)
-        answer = await operator.balance_of(client_id, timeout_s=CALL_TIMEOUT_S)
-    rows = [(UNIT_NAMES[line.unit], str(line.available), str(line.held), str(line.spent)) for line in answer.balances]
-    _print(("unit", "available", "held", "spent"), rows)
-
-
-async def statement(place: Place, client_id: str, *, limit: int) -> None:
-    async with stubs(place) as operator:
-        answer = await operator.wallets.ListEntries(
-            wallet_pb2.ListEntriesRequest(client_id=client_id, page_size=limit), timeout=CALL_TIMEOUT_S
-        )
-    rows = [
-        (_time(entry.time), entry.kind, entry.account, f"{entry.delta:+}", UNIT_NAMES[entry.unit], entry.job_id)
-        for entry in answer.entries
-    ]
-    _print(("time", "kind", "account", "change", "unit", "job"), rows)
-
-
 async def list_jobs(place: Place, *, client_id: str, state: str, limit: int) -> None:
     if state and state not in STATES:
         raise ValueError(f"state must be one of {', '.join(STATES)}")
@@ -140,26 +101,23 @@ async def show_job(place: Place, job_id: str) -> None:
     _print(("attempt", "provider", "state", "outcome", "begun"), rows)
 
 
-async def verify_ledger(place: Place) -> bool:
+async def verify_ledger(place: Place, *, books_only: bool) -> bool:
     """Print the proof or the faults; return whether the books are proven."""
     async with stubs(place) as operator:
-        proof = await operator.wallets.VerifyLedger(wallet_pb2.VerifyLedgerRequest(), timeout=VERIFY_TIMEOUT_S)
+        proof = await operator.wallets.VerifyLedger(
+            wallet_pb2.VerifyLedgerRequest(books_only=books_only), timeout=VERIFY_TIMEOUT_S
+        )
     for fault in proof.faults:
-        _out.print(f"{fault.rule}: {fault.subject}: {fault.detail}", highlight=False, soft_wrap=True)
+        _out.print(f"{fault.rule}: {fault.subject}: {fault.detail}", highlight=False, markup=False, soft_wrap=True)
     verdict = f"{len(proof.faults)} faults" if proof.faults else "the books are proven"
     _out.print(
         f"{verdict}: {proof.transactions} transactions, {proof.postings} postings, {proof.accounts} accounts, "
-        f"{proof.holds_open} open holds",
+        f"{proof.holds_open} open holds"
+        + ("" if books_only else f", {proof.jobs} finished jobs ({proof.jobs_under_way} being settled)"),
         highlight=False,
         soft_wrap=True,
     )
     return not proof.faults
-
-
-def _unit(name: str) -> "money_pb2.Unit":
-    if name not in UNITS:
-        raise ValueError(f"unit must be one of {', '.join(UNITS)}")
-    return UNITS[name]
 
 
 def _time(moment: Timestamp) -> str:
