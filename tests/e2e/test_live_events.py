@@ -94,5 +94,5 @@ async def test_event_id_that_is_none_is_refused(partner: OpenClient) -> None:
     answer = await partner.get(f"/jobs/{job['id']}/events", headers={"last-event-id": "yesterday"})
 
     assert answer.status_code == 400
-    assert "after" in answer.json()["error"]
+    assert answer.json()["error"] == "Last-Event-ID must be the id of an event."
     await partner.finished_job(job["id"])

@@ -36,16 +36,20 @@ class Facts:
     opaque: str  #: The secret part of its link, as the studio contract gives it.
     several_id: str  #: A succeeded job with two pictures.
     several_opaque: str
+    tiled_id: str  #: A seamless tile with its grid.
+    tiled_opaque: str
 
     def linked(self, path: str) -> tuple[str, str]:
         """The secret and the task of a studio link, by its documented path."""
         if path.endswith("/alternative/{number}"):
             return self.several_opaque, self.several_id
+        if path.endswith(("/grid", "/1m")):
+            return self.tiled_opaque, self.tiled_id
         return self.opaque, self.job_id
 
 
 async def furnish(deployment: StandaloneDeployment) -> Facts:
-    """Make the client, let it have two finished jobs, and start the deployment anew without workers."""
+    """Make the client, let it have finished jobs of every shape, and start the deployment anew without workers."""
     operator = deployment.operator()
     partner = await new_partner(operator, deployment.url, points=PLENTY, user_id=USER_ID)
     for unit in ("count", "fen"):
@@ -53,7 +57,8 @@ async def furnish(deployment: StandaloneDeployment) -> Facts:
     app = await open_door(operator, partner.client_id, "app")
     user_key = (await open_door(operator, partner.client_id, "user_key")).secret
     async with partner, PointsClient(deployment.url, partner.key) as points:
-        (picture,) = await partner.upload(("picture.png", encoded(photo((48, 40)), "PNG")))
+        content = encoded(photo((48, 40)), "PNG")
+        (picture,) = await partner.upload(("picture.png", content))
         job = await partner.create_job(capability="image.upscale", inputAssetIds=[picture["id"]], scale=2)
         done = await partner.finished_job(job["id"])
         assert done["status"] == "succeeded", done
@@ -61,7 +66,10 @@ async def furnish(deployment: StandaloneDeployment) -> Facts:
         studio = StudioClient(partner.http, user_key)
         async with SignedClient(deployment.url, app.name, app.secret) as signed:
             several_id = await signed.submitted(num="2")
-        opaque, several_opaque = await _opaque(studio, job["id"]), await _opaque(studio, several_id)
+        tiled_id = (await studio.submit("submit_seamless_task", content))["task_id"]
+        opaque, several_opaque, tiled_opaque = [
+            await _opaque(studio, task_id) for task_id in (job["id"], several_id, tiled_id)
+        ]
     deployment.configure(PROVIDERS_POOL="nobodys", PROVIDERS_ENGINE_WORKERS="0")  # Works, but for a queue of no model.
     await deployment.restart()
     async with OpenClient(deployment.url, partner.key) as partner_again:
@@ -80,6 +88,8 @@ async def furnish(deployment: StandaloneDeployment) -> Facts:
         opaque=opaque,
         several_id=several_id,
         several_opaque=several_opaque,
+        tiled_id=tiled_id,
+        tiled_opaque=tiled_opaque,
     )
 
 

@@ -24,6 +24,7 @@ from kit.errors import AppError, InvalidArgument, NotFound
 PREFIX: Final = "/api/v1"
 KINDS: Final = ("image", "video", "vector")
 ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+POSITION: Final = re.compile(r"[0-9]{0,18}", re.ASCII)  # Empty: none.
 NOBODYS_ID: Final = "-"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -136,11 +137,13 @@ class OpenContract:
 
     async def job_events(self, request: Request) -> Response:
         answer = await self._job(request)
-        last = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
-        if not re.fullmatch(r"[0-9]{1,18}", last, re.ASCII):
-            raise InvalidArgument("after must be the id of an event.", field="after")
+        last, after = request.headers.get("last-event-id", ""), request.query_params.get("after", "")
+        for name, position in (("Last-Event-ID", last), ("after", after)):
+            if not POSITION.fullmatch(position):
+                raise InvalidArgument(f"{name} must be the id of an event.", field=name)
+        begin = int(last or after or 0)
         metadata = credential(request)
-        return await live.job_events(self._backend, metadata, answer.job, views.job_view, after_position=int(last))
+        return await live.job_events(self._backend, metadata, answer.job, views.job_view, after_position=begin)
 
     async def _job(self, request: Request) -> pb2.GetJobResponse:
         return await self._backend.gateway.GetJob(
