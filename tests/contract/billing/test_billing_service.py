@@ -20,7 +20,7 @@ from atelier.jobs.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc, j
 from billing.api.mapping import to_timestamp
 from billing.config import BillingSettings
 from billing.main import Billing
-from billing.metrics import ledger_drift
+from billing.metrics import holds_open, ledger_drift, oldest_hold_s
 from kit import identity
 from kit.db import migrate, open_database
 from kit.errors import (
@@ -32,6 +32,7 @@ from kit.errors import (
     InvalidArgument,
     PageTokenInvalid,
     PermissionDenied,
+    RequestIdReused,
 )
 from kit.events import Event
 from kit.identity import IdentitySigner
@@ -253,6 +254,16 @@ async def test_only_a_client_spends_and_only_the_house_settles(open_desk: Desk) 
             ),
         ),
         (open_desk.wallets(stranger).ListEntries, wallet_service_pb2.ListEntriesRequest(client_id="x")),
+        (open_desk.wallets(stranger).ListJobCharges, wallet_service_pb2.ListJobChargesRequest(client_id="x")),
+        (open_desk.wallets(stranger).ListDayTotals, wallet_service_pb2.ListDayTotalsRequest(client_id="x")),
+        (
+            open_desk.wallets(stranger).RefundJob,
+            wallet_service_pb2.RefundJobRequest(refund_id="r", job_id="job-1", reason="r", author="a"),
+        ),
+        (
+            open_desk.wallets(stranger).SetLowBalanceMark,
+            wallet_service_pb2.SetLowBalanceMarkRequest(client_id="x", unit=POINTS),
+        ),
         (open_desk.wallets(stranger).VerifyLedger, wallet_service_pb2.VerifyLedgerRequest()),
     ):
         with pytest.raises(PermissionDenied):
@@ -410,3 +421,97 @@ async def test_a_resolved_hold_is_told_to_whoever_listens(desk: Desk) -> None:
     async with asyncio.timeout(20):
         event = await heard.get()
     assert (event.id, event.key) == ("hold_resolved:job-1", "job-1")
+
+
+async def test_the_operators_verbs_cross_the_wire(open_desk: Desk) -> None:
+    wallets, now_ms = open_desk.wallets(), open_desk.clock.now_ms()
+    granted = await open_desk.grant(100, expire_time=to_timestamp(now_ms + 60_000), priority=3)
+    assert granted.balance.expire_time == to_timestamp(now_ms + 60_000)
+    for changes in ({}, {"expire_time": to_timestamp(now_ms + 60_000)}):
+        with pytest.raises(RequestIdReused):
+            await open_desk.grant(100, **changes)
+    mark = wallet_service_pb2.SetLowBalanceMarkRequest(client_id="partner-a", unit=POINTS, below=80)
+    assert (await wallets.SetLowBalanceMark(mark, timeout=CALL_S)).balance.available == 100
+    await open_desk.place("job-1")
+    await open_desk.settle("job-1", 30)
+    refund = wallet_service_pb2.RefundJobRequest(
+        refund_id="r1", job_id="job-1", amount=10, reason="sorry", author="ops"
+    )
+    first = await wallets.RefundJob(refund, timeout=CALL_S)
+    again = await wallets.RefundJob(refund, timeout=CALL_S)
+    assert (first.amount.value, first.balance.available, first.reused, again.reused) == (10, 80, False, True)
+    refund.amount = 11
+    with pytest.raises(RequestIdReused):
+        await wallets.RefundJob(refund, timeout=CALL_S)
+    charges = (
+        await wallets.ListJobCharges(wallet_service_pb2.ListJobChargesRequest(client_id="partner-a"), timeout=CALL_S)
+    ).charges
+    assert [(one.job_id, one.held, one.captured, one.released, one.refunded) for one in charges] == [
+        ("job-1", 30, 30, 0, 10)
+    ]
+    assert not charges[0].HasField("provider_cost_fen")
+    totals = (
+        await wallets.ListDayTotals(wallet_service_pb2.ListDayTotalsRequest(client_id="partner-a"), timeout=CALL_S)
+    ).totals
+    assert [(one.granted, one.held, one.captured, one.refunded, one.closing) for one in totals] == [
+        (100, 30, 30, 10, 80)
+    ]
+
+
+async def test_statements_are_read_in_pages_of_their_own_query_only(open_desk: Desk) -> None:
+    wallets = open_desk.wallets()
+    await open_desk.grant(100)
+    for number in range(3):
+        await open_desk.place(f"job-{number}")
+        open_desk.clock.advance(86_400)
+    for call, ask, field in (
+        (wallets.ListJobCharges, wallet_service_pb2.ListJobChargesRequest, "charges"),
+        (wallets.ListDayTotals, wallet_service_pb2.ListDayTotalsRequest, "totals"),
+    ):
+        page = await call(ask(client_id="partner-a", page_size=2), timeout=CALL_S)
+        rest = await call(ask(client_id="partner-a", page_token=page.next_page_token), timeout=CALL_S)
+        assert (len(getattr(page, field)), len(getattr(rest, field)), rest.next_page_token) == (2, 1, "")
+        for other in (
+            ask(client_id="partner-b", page_token=page.next_page_token),
+            ask(client_id="partner-a", page_token=page.next_page_token, start_time=to_timestamp(1)),
+            ask(client_id="partner-a", page_token="1.2.3.x"),
+        ):
+            with pytest.raises(PageTokenInvalid):
+                await call(other, timeout=CALL_S)
+
+
+async def test_a_finished_job_that_is_not_settled_is_found_over_the_wire(open_desk: Desk) -> None:
+    await open_desk.grant(100)
+    await open_desk.place("job-1")
+    await open_desk.place("job-2")
+    ended = to_timestamp(open_desk.clock.now_ms() - 3_600_000)
+    open_desk.orchestrator.finished = [
+        job_pb2.Job(id=job_id, client_id="partner-a", charged=points(0), finish_time=ended)
+        for job_id in ("job-1", "job-2", "job-3")
+    ]
+    await open_desk.settle("job-2", 0)
+    request = wallet_service_pb2.VerifyLedgerRequest()
+    proof = await open_desk.wallets().VerifyLedger(request, timeout=CALL_S)
+    assert (proof.jobs, proof.jobs_under_way) == (3, 0)
+    assert [(fault.rule, fault.subject) for fault in proof.faults] == [
+        ("finished_job_has_hold", "job-3"),
+        ("finished_job_is_settled", "job-1"),
+    ]
+    assert ledger_drift._value.get() == 2
+    request.books_only = True
+    assert not (await open_desk.wallets().VerifyLedger(request, timeout=CALL_S)).faults
+
+
+async def test_a_running_process_takes_away_what_expires_and_measures_what_is_held(desk: Desk) -> None:
+    await desk.start()
+    await desk.billing.start()
+    await desk.grant(50, expire_time=to_timestamp(desk.clock.now_ms() + 1000))
+    await desk.place("job-1")
+    desk.orchestrator.states["job-1"] = (job_pb2.JOB_STATE_RUNNING, 0)
+    desk.clock.advance(10)
+    async with asyncio.timeout(20):
+        while oldest_hold_s._value.get() != 10 or holds_open._value.get() != 1:
+            await asyncio.sleep(0.01)
+    entries = wallet_service_pb2.ListEntriesRequest(client_id="partner-a")
+    page = await desk.wallets().ListEntries(entries, timeout=CALL_S)
+    assert [(one.kind, one.delta, one.note) for one in page.entries[:1]] == [("expire", -20, "g1")]
