@@ -12,6 +12,7 @@ from imageops.operation import FORMAT, WORKED, Operation, Output
 from imageops.parameters import Parameter, Value
 from imageops.patterns import PATTERNS
 from imageops.progress import OnProgress, between
+from imageops.redrawing import REDRAWING
 from imageops.repairs import REPAIRS
 from imageops.upscaling import RESOLUTIONS, SCALE_MAX, Resolution, upscale
 
@@ -111,6 +112,7 @@ _ALL = (
     ),
     *REPAIRS,
     *PATTERNS,
+    *REDRAWING,
 )
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType({each.capability: each for each in _ALL})

@@ -36,6 +36,7 @@ CAPABILITIES: Final = frozenset(
         "image.remove_watermark",
         "image.seamless",
         "image.upscale",
+        "image.vectorize",
     }
 )
 

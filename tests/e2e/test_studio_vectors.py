@@ -1,0 +1,57 @@
+"""Drawings, redraws and expanded pictures of the studio contract, from the submit to the files behind the links."""
+
+import io
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from testkit.deployments import Deployment
+from testkit.openclient import OpenClient
+from testkit.photos import encoded, photo
+from testkit.postscript import render
+from testkit.studioclient import StudioClient, new_studio_client
+
+SIZE = (96, 72)
+PICTURE = encoded(photo(SIZE), "PNG")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def studio(house: Deployment, partner: OpenClient) -> StudioClient:
+    return await new_studio_client(house.operator(), partner, count=5)
+
+
+async def picture_of(studio: StudioClient, url: str) -> Image.Image:
+    answer = await studio.open(url)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png"), answer.text
+    picture = Image.open(io.BytesIO(answer.content))
+    picture.load()
+    return picture.convert("RGB")
+
+
+async def drawing_of(studio: StudioClient, url: str) -> tuple[Image.Image, int]:
+    """What the EPS file behind a link shows, and in how many colours."""
+    answer = await studio.open(url)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/postscript"), answer.text
+    drawn = render(answer.content)
+    return Image.fromarray(drawn), len(np.unique(drawn.reshape(-1, 3), axis=0))
+
+
+@pytest.mark.parametrize(("fields", "colours"), [({}, 5), ({"color_count": "2"}, 2), ({"color_count": "16"}, 16)])
+async def test_picture_becomes_a_drawing_in_as_many_colours_as_asked_for(
+    studio: StudioClient, fields: dict[str, str], colours: int
+) -> None:
+    submitted = await studio.submit("submit_vector_task", PICTURE, **fields)
+    done = await studio.finished(submitted["task_id"])
+
+    assert done["status"] == "Completed", done
+    assert (done["vector_url"], done["grid_url"]) == (done["images_url"] + "/vector", "")
+    assert "images_urls" not in done  # A drawing and its preview are one result.
+    assert done["remaining_count"] == 4
+    preview = await picture_of(studio, done["images_url"])
+    drawn, found = await drawing_of(studio, done["vector_url"])
+    assert preview.size == drawn.size == SIZE
+    assert found == colours
+    assert np.abs(np.asarray(preview, int) - np.asarray(drawn, int)).mean() < 4
+    assert np.abs(np.asarray(drawn, int) - np.asarray(photo(SIZE), int)).mean() < (30 if colours == 2 else 14)
