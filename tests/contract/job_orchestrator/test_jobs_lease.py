@@ -262,7 +262,8 @@ async def test_a_job_that_loses_its_workers_again_and_again_fails(world: Any, sh
         await world.lease_one(lease_s=10)
         await world.sweep(after_s=11)
     failed = await world.get(job.id)
-    assert (failed.state, failed.failure.reason) == (job_pb2.JOB_STATE_FAILED, 100)
+    assert (failed.state, failed.failure.reason) == (job_pb2.JOB_STATE_FAILED, 1)
+    assert failed.outcome == job_pb2.JOB_OUTCOME_OUR_FAULT  # Whatever a provider's fault may cost, this is the house's.
     await world.check_books()
 
 

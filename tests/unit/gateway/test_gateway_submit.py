@@ -70,6 +70,9 @@ class Jobs:
         self.accepted.append(job)
         return job
 
+    async def exists(self, job_id: str, *, client_id: str) -> bool:
+        return any((job.job_id, job.client.id) == (job_id, client_id) for job in self.accepted)
+
 
 class Inputs:
     """One asset of 1000 x 500 pixels, and a web on which every picture has 2000 x 1000."""
@@ -297,6 +300,20 @@ async def test_a_quote_is_refused_for_anything_it_was_not_made_for() -> None:
     with pytest.raises(QuoteInvalid):
         await house('{"prompt":"a","num":2}', quote_id=quote_id)
     assert not house.jobs.asked
+
+
+async def test_a_repeat_of_an_accepted_request_is_heard_after_its_quote_lapsed() -> None:
+    house = House(fenced=1)
+    quote_id, expire_ms, quoted = await house.quote()
+    first = await house(quote_id=quote_id, idempotency_key="k")
+    house.now_ms = expire_ms + 1
+    again = await house(quote_id=quote_id, idempotency_key="k")
+    assert (again.job_id[:4], again.fingerprint, again.price) == ("job_", first.fingerprint, quoted)
+    for key in ("other", ""):
+        with pytest.raises(QuoteInvalid):
+            await house(quote_id=quote_id, idempotency_key=key)
+    with pytest.raises(QuoteInvalid):
+        await house(quote_id=quote_id, idempotency_key="k", client=Client(id="partner-b"))
 
 
 async def test_a_quote_of_another_model_is_refused() -> None:

@@ -17,7 +17,7 @@ from gateway import mapping
 from gateway.usecases.deliver import Answer
 from gateway.usecases.submit import AdmittedJob
 from kit import identity
-from kit.errors import AppError, AssetNotFound, DependencyUnavailable, InputFetchRefused, InvalidArgument
+from kit.errors import AppError, AssetNotFound, DependencyUnavailable, InputFetchRefused, InvalidArgument, JobNotFound
 from kit.logging import get_logger
 from kit.tickets import Ticket, TicketSigner
 from kit.web import TargetUnreachable, WallPolicy, WebClient, vet
@@ -46,6 +46,14 @@ class GrpcJobs:
     async def accept(self, job: AdmittedJob) -> jobs_pb2.AcceptJobResponse:
         with identity.acting_as(job.client.id):
             return await self._stub.AcceptJob(mapping.to_accept_request(job), timeout=ACCEPT_TIMEOUT_S)
+
+    async def exists(self, job_id: str, *, client_id: str) -> bool:
+        with identity.acting_as(client_id):
+            try:
+                await self._stub.GetJob(jobs_pb2.GetJobRequest(job_id=job_id), timeout=JOB_TIMEOUT_S)
+            except JobNotFound:
+                return False
+        return True
 
 
 class GrpcInputs:

@@ -33,11 +33,11 @@ class SignedQuotes:
         payload = orjson.dumps(_to_fields(quote) | {"exp": expire_ms})
         return base64.urlsafe_b64encode(self._mac(payload) + payload).decode().rstrip("="), expire_ms
 
-    def open(self, quote_id: str) -> Quote:
+    def open(self, quote_id: str, *, lapsed: bool = False) -> Quote:
         """Every cause has the same answer, so a forger learns nothing from it."""
         try:
             fields = self._fields(quote_id)
-            if self._now_ms() >= fields["exp"]:
+            if self._now_ms() >= fields["exp"] and not lapsed:
                 raise ValueError("lapsed")
             return _to_quote(fields)
         except (ValueError, TypeError, KeyError) as error:

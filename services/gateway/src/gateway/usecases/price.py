@@ -84,8 +84,8 @@ class Quotes(Protocol):
         """Return the quote's id and when it lapses, unix milliseconds."""
         ...
 
-    def open(self, quote_id: str) -> Quote:
-        """Return the quote. Raises QuoteInvalid for an id that is not one of ours or has lapsed."""
+    def open(self, quote_id: str, *, lapsed: bool = False) -> Quote:
+        """Return the quote. Raises QuoteInvalid for an id that is not one of ours or, unless it may be, has lapsed."""
         ...
 
 

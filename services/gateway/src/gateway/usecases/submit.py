@@ -23,6 +23,7 @@ from kit.errors import (
     ModelDisabled,
     ModelNotGranted,
     ModelUnknown,
+    QuoteInvalid,
 )
 from kit.ids import new_id
 
@@ -92,6 +93,10 @@ class Jobs(Protocol[T_co]):
         """Accept. Raises JobFenced when the id was given up after a crash, and every refusal of AcceptJob."""
         ...
 
+    async def exists(self, job_id: str, *, client_id: str) -> bool:
+        """Return whether the client has this job."""
+        ...
+
 
 class Inputs(Protocol):
     """The asset store, as far as submitting goes."""
@@ -151,7 +156,7 @@ class Submit:
             )
         model, parameters = self._asked(request, client)
         _check_roles(model, request.inputs)
-        quote = self._quotes.open(request.quote_id) if request.quote_id else None
+        quote = await self._quote_of(request, client)
         if quote is not None:
             quote.check(client=client, model=model, parameters=parameters)
         measured = quote.input if quote is not None else model.measure.input
@@ -174,6 +179,23 @@ class Submit:
         if getattr(answer, "reused", False):
             await self._drop(taken_in - {one.asset_id for one in answer.job.inputs}, client)
         return answer
+
+    async def _quote_of(self, request: JobRequest, client: Client) -> Quote | None:
+        if not request.quote_id:
+            return None
+        try:
+            return self._quotes.open(request.quote_id)
+        except QuoteInvalid:
+            # A repeat of a request that was accepted in time gets its job, however late it comes.
+            if not request.idempotency_key or not await self._accepted_before(request, client):
+                raise
+            return self._quotes.open(request.quote_id, lapsed=True)
+
+    async def _accepted_before(self, request: JobRequest, client: Client) -> bool:
+        for attempt in range(FENCED_TRIES_MAX):
+            if await self._jobs.exists(_job_id(client.id, request.idempotency_key, attempt), client_id=client.id):
+                return True
+        return False
 
     async def quote(self, request: JobRequest, client: Client) -> tuple[str, int, Priced]:
         """Return (quote id, when it lapses in unix milliseconds, the price) of what would be submitted.

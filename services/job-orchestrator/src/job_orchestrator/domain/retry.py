@@ -20,9 +20,7 @@ BACKOFF_MAX_MS: Final = 60_000  # Longer pauses only bring the deadline nearer.
 BACKOFF_JITTER: Final = 0.2  # ± this share, so that jobs which failed together do not come back together.
 _CURABLE: Final = frozenset({AttemptOutcome.UNSENT, AttemptOutcome.RETRYABLE})
 
-LOST_FAILURE: Final = Failure(
-    reason=ErrorReason.PROVIDER_FAILED, message="The work on this job broke off too many times."
-)
+LOST_FAILURE: Final = Failure(reason=ErrorReason.INTERNAL, message="The work on this job broke off too many times.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
