@@ -1,16 +1,10 @@
 """Give back what a job has spent: goodwill, never more in all than was captured."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from billing.domain import Amount, Balance, Refund
 from billing.ports import Books, Ledger
-from kit import crash
 from kit.errors import Conflict, HoldNotFound, RequestIdReused
-
-BEFORE_COMMIT: Final = crash.declare(
-    "billing.refund.before_commit", "the units are given back and the refund is written, nothing is committed"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +48,5 @@ def _refund(books: Books, refund: Refund) -> Refunded:
             raise Conflict(f"of what the job was charged, {left} {hold.unit} can still be refunded", left=left)
         books.add_refund(refund, amount)
         books.post(refund.transaction(hold, amount))
-        crash.point(BEFORE_COMMIT)
     [balance] = books.balances(hold.client_id, hold.unit)
     return Refunded(given=Amount(unit=hold.unit, value=amount), balance=balance, reused=reused)
