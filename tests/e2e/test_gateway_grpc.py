@@ -27,6 +27,7 @@ from kit.errors import (
     JobAlreadyFinished,
     JobNotFound,
     ModelUnknown,
+    QuoteInvalid,
     TicketInvalid,
 )
 from testkit.deployments import Deployment, NewPartner
@@ -178,8 +179,12 @@ async def test_price_is_quoted_and_capped(caller: Caller, partner: OpenClient) -
     quote = await caller.call("QuoteJob", pb2.QuoteJobRequest(model="image.generate", parameters_json='{"prompt":"x"}'))
     assert [(option.unit, option.amount_per_output) for option in quote.price.options] == [(money_pb2.UNIT_POINTS, 30)]
 
-    with pytest.raises(CostAboveMax):
+    with pytest.raises(CostAboveMax) as refused:
         await caller.call("SubmitJob", _submission(max_cost=money_pb2.Amount(unit=money_pb2.UNIT_POINTS, value=29)))
+    assert (refused.value.field, refused.value.metadata["charged"]) == ("max_cost", "false")
+    with pytest.raises(QuoteInvalid) as refused_quote:
+        await caller.call("SubmitJob", _submission(quote_id=quote.quote_id[:-8] + "AAAAAAAA"))
+    assert refused_quote.value.field == "quote_id"
 
     balance = await caller.call("GetBalance", pb2.GetBalanceRequest())
     assert [(line.available, line.held) for line in balance.balances] == [(1000, 0)]

@@ -34,8 +34,13 @@ from gateway.usecases.authenticate import Authenticate
 from gateway.usecases.limit import LimitRate
 from gateway.usecases.submit import Submit
 from kit import identity
-from kit.errors import AssetNotFound, InvalidArgument, JobNotFound, PermissionDenied
+from kit.errors import AppError, AssetNotFound, ErrorReason, InvalidArgument, JobNotFound, PermissionDenied
 from kit.tickets import Ticket, TicketSigner
+
+#: After these the job may have been accepted all the same; a repeat with the same idempotency key tells.
+OUTCOME_UNKNOWN = frozenset(
+    {ErrorReason.INTERNAL, ErrorReason.DEPENDENCY_UNAVAILABLE, ErrorReason.DEADLINE_EXCEEDED, ErrorReason.CANCELLED}
+)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -79,7 +84,12 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
 
     async def SubmitJob(self, request: pb2.SubmitJobRequest, context: Context) -> pb2.SubmitJobResponse:
         client = await self._client(context)
-        answer = await self._submit(mapping.to_job_request(request), client)
+        try:
+            answer = await self._submit(mapping.to_job_request(request), client)
+        except AppError as error:
+            if error.reason not in OUTCOME_UNKNOWN:  # A refusal wrote nothing.
+                error.metadata["charged"] = "false"
+            raise
         return pb2.SubmitJobResponse(job=answer.job, reused=answer.reused)
 
     async def GetJob(self, request: pb2.GetJobRequest, context: Context) -> pb2.GetJobResponse:
