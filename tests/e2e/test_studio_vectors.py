@@ -11,7 +11,7 @@ from testkit.deployments import Deployment
 from testkit.openclient import OpenClient
 from testkit.photos import encoded, photo
 from testkit.postscript import render
-from testkit.studioclient import StudioClient, new_studio_client
+from testkit.studioclient import REDRAW, StudioClient, new_studio_client
 
 SIZE = (96, 72)
 PICTURE = encoded(photo(SIZE), "PNG")
@@ -55,3 +55,44 @@ async def test_picture_becomes_a_drawing_in_as_many_colours_as_asked_for(
     assert found == colours
     assert np.abs(np.asarray(preview, int) - np.asarray(drawn, int)).mean() < 4
     assert np.abs(np.asarray(drawn, int) - np.asarray(photo(SIZE), int)).mean() < (30 if colours == 2 else 14)
+
+
+async def test_redraw_comes_with_a_drawing_and_a_description_when_asked(studio: StudioClient) -> None:
+    wanted = {"upscale": "2", "vector_switch": "True", "color_count": "3", "auto_generate_prompt": "True"}
+    submitted = await studio.submit("submit_task", PICTURE, **REDRAW | wanted)
+    done = await studio.finished(submitted["task_id"])
+
+    assert done["status"] == "Completed", done
+    picture = await picture_of(studio, done["images_url"])
+    drawn, found = await drawing_of(studio, done["vector_url"])
+    assert picture.size == drawn.size == (2 * SIZE[0], 2 * SIZE[1])
+    assert found == 3
+    assert done["generated_prompt"].startswith("wide picture, ")
+    assert "images_urls" not in done
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"s_noise": "1.1"},
+        {"steps": "40"},
+        {"high_fidelity": "True"},
+        {"strong_inpaint": "True"},
+        {"strong_inpaint": "True", "strong_inpaint_intensity": "1"},
+        {"prompt": "明亮"},
+        {"neg_prompt": "blurry"},
+    ],
+)
+async def test_every_setting_of_a_redraw_reaches_the_picture(studio: StudioClient, changes: dict[str, str]) -> None:
+    pictures = []
+    for fields in ({}, changes):
+        grainy = encoded(_grainy(), "PNG")
+        submitted = await studio.submit("submit_task", grainy, **REDRAW | {"upscale": "2", "s_noise": "1"} | fields)
+        done = await studio.finished(submitted["task_id"])
+        pictures.append(np.asarray(await picture_of(studio, done["images_url"]), int))
+    assert 0.002 < np.abs(pictures[0] - pictures[1]).mean() < 40
+
+
+def _grainy() -> Image.Image:
+    grain = np.random.default_rng(2).normal(0, 6, (SIZE[1], SIZE[0], 3))
+    return Image.fromarray(np.clip(np.asarray(photo(SIZE)) + grain, 0, 255).astype(np.uint8))

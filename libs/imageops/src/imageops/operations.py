@@ -14,11 +14,9 @@ from imageops.patterns import PATTERNS
 from imageops.progress import OnProgress, between
 from imageops.redrawing import REDRAWING
 from imageops.repairs import REPAIRS
-from imageops.upscaling import RESOLUTIONS, SCALE_MAX, Resolution, upscale
 
 __all__ = ["OPERATIONS", "Operation", "Output"]
 
-SCALE_DEFAULT = 2.0
 IMAGES_MAX = 6  # The largest `num` of the public contracts.
 REFERENCES_MAX = 10  # Each one is decoded whole; the palette of more says nothing new.
 
@@ -39,16 +37,6 @@ def _generate(
             references=images,
             on_progress=between(index / count, (index + WORKED) / count, on_progress),
         )
-
-
-def _upscale(
-    images: list[Image.Image], values: dict[str, Value], _seed: int, on_progress: OnProgress
-) -> Iterator[Image.Image]:
-    scale = cast(float | None, values["scale"])
-    resolution = cast(Resolution | None, values["resolution"])
-    if scale is None and resolution is None:
-        scale = SCALE_DEFAULT
-    yield upscale(images[0], scale=scale, resolution=resolution, on_progress=between(0.0, WORKED, on_progress))
 
 
 _SIDE = Parameter(
@@ -90,25 +78,6 @@ _ALL = (
             FORMAT,
         ),
         work=_generate,
-    ),
-    Operation(
-        capability="image.upscale",
-        summary="Enlarge a picture by a factor, or to 2k, 4k or 8k.",
-        inputs_min=1,
-        inputs_max=1,
-        parameters=(
-            Parameter(
-                name="scale", kind="number", summary="Factor, 2 if nothing is given.", minimum=1, maximum=SCALE_MAX
-            ),
-            Parameter(
-                name="resolution",
-                kind="choice",
-                summary="Long side of the result; or give scale.",
-                choices=tuple(RESOLUTIONS),
-            ),
-            FORMAT,
-        ),
-        work=_upscale,
     ),
     *REPAIRS,
     *PATTERNS,

@@ -25,7 +25,7 @@ RESOLUTIONS: dict[Resolution, int] = {"2k": 2048, "4k": 4096, "8k": 8192}
 _ROUNDS = 6  # Gains flatten out here; each round costs as much as the first resize.
 _NOISE_MAX = 3.0  # Levels of 255: above it back-projection loses more than it gains.
 _TILE_PX = 512  # Of output: three float planes and their copies stay inside the CPU's cache.
-_HALO_PX = 12  # Of input: six rounds reach this far, so tiles meet within one level.
+_HALO_PX_A_ROUND = 2  # Of input: rounds reach this far, so tiles meet within one level.
 _HALO_PLAIN_PX = 4  # Of input: the widest kernel reads three pixels to each side.
 
 _Plane = npt.NDArray[np.float32]
@@ -36,12 +36,15 @@ def upscale(
     *,
     scale: float | None = None,
     resolution: Resolution | None = None,
+    rounds: int = _ROUNDS,
+    keep_grain: bool = False,
     on_progress: OnProgress = ignore_progress,
 ) -> Image.Image:
     """Enlarge an RGB or RGBA picture by `scale` (1 to 8) or until its long side is 2k, 4k or 8k.
 
     Exactly one of the two is given. The size is width x scale and height x scale, halves rounded up;
-    scale 1 returns identical pixels. Transparent pixels lend no colour to their neighbours.
+    scale 1 returns identical pixels. `rounds` of back-projection; `keep_grain` has them on noisy pictures
+    too, whose grain they restore. Transparent pixels lend no colour to their neighbours.
     Raises ParameterRefused, and ImageRefused when the result would be too large or the picture is
     larger than the long side asked for.
     """
@@ -50,10 +53,10 @@ def upscale(
         on_progress(1.0)
         return image.copy()
     if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
-        opaque = _resize(image.convert("RGB"), size, on_progress)
+        opaque = _resize(image.convert("RGB"), size, rounds, keep_grain=keep_grain, on_progress=on_progress)
         opaque.putalpha(255)
         return opaque
-    return _resize(image, size, on_progress)
+    return _resize(image, size, rounds, keep_grain=keep_grain, on_progress=on_progress)
 
 
 def target_size(size: tuple[int, int], *, scale: float | None, resolution: Resolution | None) -> tuple[int, int]:
@@ -93,17 +96,19 @@ def estimate_noise(image: Image.Image) -> float:
     return float(np.median(np.abs(diagonal))) / 2 / 0.6745
 
 
-def _resize(image: Image.Image, size: tuple[int, int], on_progress: OnProgress) -> Image.Image:
+def _resize(
+    image: Image.Image, size: tuple[int, int], rounds: int, *, keep_grain: bool, on_progress: OnProgress
+) -> Image.Image:
     ratio = max(size[0] / image.width, size[1] / image.height)
-    noisy = estimate_noise(image) > _NOISE_MAX
+    noisy = not keep_grain and estimate_noise(image) > _NOISE_MAX
     kernel = Image.Resampling.BICUBIC if noisy else Image.Resampling.LANCZOS
-    rounds = 0 if noisy or ratio > SCALE_MAX else _ROUNDS
+    rounds = 0 if noisy or ratio > SCALE_MAX else rounds
     result = Image.new(image.mode, size)
     corners = [(x, y) for y in range(0, size[1], _TILE_PX) for x in range(0, size[0], _TILE_PX)]
     for done, (x, y) in enumerate(corners):
         on_progress(done / len(corners))
-        columns = _Axis(start=x, inputs=image.width, outputs=size[0], plain=not rounds)
-        rows = _Axis(start=y, inputs=image.height, outputs=size[1], plain=not rounds)
+        columns = _Axis(start=x, inputs=image.width, outputs=size[0], rounds=rounds)
+        rows = _Axis(start=y, inputs=image.height, outputs=size[1], rounds=rounds)
         result.paste(_tile(image, columns, rows, rounds=rounds, kernel=kernel), (x, y))
     on_progress(1.0)
     return result
@@ -112,14 +117,15 @@ def _resize(image: Image.Image, size: tuple[int, int], on_progress: OnProgress) 
 class _Axis:
     """One side of a tile: the input pixels it is made from and the output pixels it is made in.
 
-    Input [i0, i1) includes the halo. Output [o0, o1) is what that covers, rounded outwards, or for
-    `plain` interpolation no more than the tile, which is output [o0 + skip, o0 + skip + length).
+    Input [i0, i1) includes the halo. Output [o0, o1) is what that covers, rounded outwards, or without
+    rounds no more than the tile, which is output [o0 + skip, o0 + skip + length).
     Boxes are in pixels of the array that is resized.
     """
 
-    def __init__(self, *, start: int, inputs: int, outputs: int, plain: bool) -> None:
+    def __init__(self, *, start: int, inputs: int, outputs: int, rounds: int) -> None:
         ratio = outputs / inputs
-        halo = _HALO_PLAIN_PX if plain else _HALO_PX
+        plain = not rounds
+        halo = _HALO_PLAIN_PX if plain else _HALO_PX_A_ROUND * max(_ROUNDS, rounds)
         end = min(start + _TILE_PX, outputs)
         self.i0 = max(0, math.floor(start / ratio) - halo)
         self.i1 = min(inputs, math.ceil(end / ratio) + halo)
