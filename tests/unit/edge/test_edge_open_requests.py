@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from atelier.common.v1 import money_pb2
+from edge.backend import FETCH_TIMEOUT_S, SUBMIT_TIMEOUT_S, submit_timeout_s
 from edge.open import requests
 from kit.errors import AppError, InvalidArgument, ModelUnknown
 
@@ -203,3 +204,9 @@ def test_wrong_before_is_refused(text: str) -> None:
 def test_wrong_limit_is_refused(text: str) -> None:
     with pytest.raises(AppError):
         requests.read_limit(text)
+
+
+def test_only_a_submit_with_urls_may_wait_for_a_fetch() -> None:
+    plain, linked = translate(prompt="p"), translate(prompt="p", imageUrls=["https://e.com/a.png"])
+    assert submit_timeout_s(plain.request) == SUBMIT_TIMEOUT_S
+    assert submit_timeout_s(linked.request) == SUBMIT_TIMEOUT_S + FETCH_TIMEOUT_S

@@ -15,15 +15,18 @@ from kit.errors import AppError, CredentialInvalid
 from kit.rpc import Channel
 
 CALL_TIMEOUT_S: Final = 10.0
-SUBMIT_TIMEOUT_S: Final = (
-    70.0  # A hold, a commit, a name to resolve for each input URL, and one to fetch where its size is priced.
-)
+SUBMIT_TIMEOUT_S: Final = 20.0  # A hold, a commit, and a name to resolve for each input URL.
 TRANSFER_TIMEOUT_S: Final = 120.0  # The largest file over a slow line.
 FETCH_TIMEOUT_S: Final = 45.0  # The wall gives an outside URL 30 s.
 WATCH_TIMEOUT_S: Final = 3600.0
 PROBE_TIMEOUT_S: Final = 3.0
 
 Metadata = tuple[tuple[str, str], ...]
+
+
+def submit_timeout_s(request: pb2.SubmitJobRequest) -> float:
+    """How long a submit may take: longer with inputs by URL, since one of them is fetched where its size is priced."""
+    return SUBMIT_TIMEOUT_S + (FETCH_TIMEOUT_S if any(one.url for one in request.inputs) else 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from atelier.common.v1 import money_pb2
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.jobs.v1 import job_pb2
 from edge.answers import points_error
-from edge.backend import CALL_TIMEOUT_S, SUBMIT_TIMEOUT_S, Backend, Metadata, caller
+from edge.backend import CALL_TIMEOUT_S, Backend, Metadata, caller, submit_timeout_s
 from edge.body import read_json_object
 from edge.jobs import find_job
 from edge.links import Links
@@ -72,7 +72,8 @@ class PointsContract:
         for attempt in range(1, TASK_NO_TRIES + 1):
             wanted.external_id = task_no(self._views.now())
             try:
-                return await self._backend.gateway.SubmitJob(wanted, timeout=SUBMIT_TIMEOUT_S, metadata=metadata)
+                timeout_s = submit_timeout_s(wanted)
+                return await self._backend.gateway.SubmitJob(wanted, timeout=timeout_s, metadata=metadata)
             except RequestIdReused:
                 if attempt == TASK_NO_TRIES:
                     raise

@@ -14,7 +14,7 @@ from atelier.assets.v1 import asset_service_pb2 as assets_pb2
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from edge import files, live
 from edge.answers import open_error
-from edge.backend import CALL_TIMEOUT_S, FETCH_TIMEOUT_S, SUBMIT_TIMEOUT_S, Backend, Metadata, caller
+from edge.backend import CALL_TIMEOUT_S, FETCH_TIMEOUT_S, Backend, Metadata, caller, submit_timeout_s
 from edge.body import Fields, read_json_object
 from edge.open import requests, views
 from edge.openapi import open_document
@@ -80,7 +80,7 @@ class OpenContract:
             raise
         try:
             answer = await self._backend.gateway.SubmitJob(
-                translated.request, timeout=SUBMIT_TIMEOUT_S, metadata=metadata
+                translated.request, timeout=submit_timeout_s(translated.request), metadata=metadata
             )
         except AppError as error:
             if error.field:
