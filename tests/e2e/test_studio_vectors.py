@@ -96,3 +96,17 @@ async def test_every_setting_of_a_redraw_reaches_the_picture(studio: StudioClien
 def _grainy() -> Image.Image:
     grain = np.random.default_rng(2).normal(0, 6, (SIZE[1], SIZE[0], 3))
     return Image.fromarray(np.clip(np.asarray(photo(SIZE)) + grain, 0, 255).astype(np.uint8))
+
+
+async def test_picture_goes_on_beyond_its_sides(studio: StudioClient) -> None:
+    shares = {"expand_top": "0.25", "expand_left": "0.125"}
+    submitted = await studio.submit("submit_expand_image_task", PICTURE, prompt="延续原图的风格和内容", **shares)
+    done = await studio.finished(submitted["task_id"])
+
+    assert (done["status"], done["vector_url"], done["grid_url"]) == ("Completed", "", ""), done
+    result = await picture_of(studio, done["images_url"])
+    assert result.size == (108, 90)
+    assert result.crop((12, 18, 108, 90)).tobytes() == photo(SIZE).tobytes()
+    sky = np.asarray(result, int)[:17, 12:]
+    assert sky.std() > 2  # Something is there,
+    assert np.abs(sky[-1] - np.asarray(photo(SIZE), int)[0]).mean() < 15  # and it meets the border.

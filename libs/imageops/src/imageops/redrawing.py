@@ -3,6 +3,7 @@
 Each brings OpenCV, so its module is imported by the first job that needs it.
 """
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -72,6 +73,14 @@ def _upscale(images: list[Image.Image], values: dict[str, Value], seed: int, on_
         yield from _by_products(vectorize(result, cast(int, values["color_count"]), seed, on_progress=told))
 
 
+def _expand(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
+    from imageops.expanding import Shares, expand
+
+    shares = Shares(**{side: cast(float, values[f"expand_{side}"]) for side in _SIDES})
+    variant = seed ^ zlib.crc32(cast(str, values["prompt"]).encode())
+    yield expand(images[0], shares, variant, between(0.0, WORKED, on_progress))
+
+
 def _by_products(done: "Vector") -> _Made:
     width, height = done.preview.size
     yield Output(data=done.eps, mime_type=EPS_MIME_TYPE, width=width, height=height, role=VECTOR_ROLE)
@@ -87,7 +96,25 @@ _WORDS = Parameter(
 )
 _SWITCH = Parameter(name="high_fidelity", kind="boolean", summary="", default=False)
 
+_SIDES = ("top", "bottom", "left", "right")
+_SHARE = Parameter(name="expand_top", kind="number", summary="", default=0.0, minimum=0, maximum=0.3)
+
 REDRAWING = (
+    Operation(
+        capability="image.expand",
+        summary="Continue a picture beyond its sides with more of what is there; cut-off things are not completed.",
+        inputs_min=1,
+        inputs_max=1,
+        parameters=(
+            *(
+                replace(_SHARE, name=f"expand_{side}", summary=f"How far the {side} moves out, as a share.")
+                for side in _SIDES
+            ),
+            replace(_WORDS, summary="Nothing is painted from words: others only give another variant."),
+            FORMAT,
+        ),
+        work=_expand,
+    ),
     Operation(
         capability="image.upscale",
         summary="Enlarge a picture by a factor, or to 2k, 4k or 8k; clean and sharpen it if told.",

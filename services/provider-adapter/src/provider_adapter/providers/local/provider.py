@@ -28,6 +28,7 @@ NAME: Final = "local"
 CAPABILITIES: Final = frozenset(
     {
         "image.edit",
+        "image.expand",
         "image.extract_pattern",
         "image.face_enhance",
         "image.generate",
