@@ -10,6 +10,7 @@ from typing import cast
 from PIL import Image
 
 from imageops.codec import FileFormat
+from imageops.generation import PROMPT_CHARACTERS_MAX
 from imageops.operation import FORMAT, WORKED, Operation, Output, to_output
 from imageops.parameters import Parameter, Value
 from imageops.progress import OnProgress, between
@@ -40,6 +41,12 @@ def _extract_pattern(images: list[Image.Image], values: dict[str, Value], _seed:
     from imageops.extracting import extract_pattern
 
     yield from extract_pattern(images[0], cast(str, values["aspect_ratio"]), between(0.0, WORKED, on_progress))
+
+
+def _inpaint(images: list[Image.Image], _values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
+    from imageops.inpainting import inpaint
+
+    yield inpaint(images[0], images[1], seed, on_progress=between(0.0, WORKED, on_progress))
 
 
 _TOP = Parameter(
@@ -96,5 +103,25 @@ PATTERNS = (
             FORMAT,
         ),
         work=_extract_pattern,
+    ),
+    Operation(
+        capability="image.inpaint",
+        summary=(
+            "Replace what the second picture shows in white by what surrounds it. "
+            "A prompt is taken but not followed: nothing new is drawn."
+        ),
+        inputs_min=2,
+        inputs_max=2,
+        parameters=(
+            Parameter(
+                name="prompt",
+                kind="text",
+                summary="What other engines would draw; this one continues the surroundings whatever it says.",
+                default="",
+                maximum=PROMPT_CHARACTERS_MAX,
+            ),
+            FORMAT,
+        ),
+        work=_inpaint,
     ),
 )

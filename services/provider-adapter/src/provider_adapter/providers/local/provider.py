@@ -32,6 +32,7 @@ CAPABILITIES: Final = frozenset(
         "image.extract_pattern",
         "image.face_enhance",
         "image.generate",
+        "image.inpaint",
         "image.remove_diamonds",
         "image.remove_fabric",
         "image.remove_watermark",
