@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imageops import OPERATIONS, Refused, decode, encode
-from imageops.growing import Growth
+from imageops.expanding import Shares
 from imageops.operation import Output
 from imageops.seamless import make_seamless
 
@@ -52,7 +52,7 @@ def test_grid_repeats_in_the_one_direction_told(
 def test_expanded_picture_has_more_to_cut_from(photograph: Image.Image) -> None:
     small = photograph.resize((160, 120))
     plain = make_seamless(small, direction=1)
-    grown = make_seamless(small, direction=1, growth=Growth(left=0.1, right=0.2))
+    grown = make_seamless(small, direction=1, growth=Shares(left=0.1, right=0.2))
 
     assert plain.image.width == 160
     assert grown.image.width == 208

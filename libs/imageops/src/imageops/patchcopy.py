@@ -52,12 +52,6 @@ class Finds:
             found=np.zeros(shape, bool),
         )
 
-    def within(self, place: tuple[slice, slice]) -> Self:
-        """Return the finds of a part of the smaller copy; what is added there is added here."""
-        return type(self)(
-            down=self.down[place], right=self.right[place], shifts=self.shifts[place], found=self.found[place]
-        )
-
     def add(self, level: Level, hole: Mask) -> None:
         """Take what was found for the hole, and around it where nothing was found before."""
         new = hole[level.ys, level.xs] | ~self.found[level.ys, level.xs]

@@ -19,7 +19,7 @@ _Made = Iterator[Image.Image | Output]
 
 
 def _seamless(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.growing import Growth
+    from imageops.expanding import Shares
     from imageops.seamless import make_seamless
 
     top, bottom, left, right = (cast(float, values[each.name]) for each in _SIDES)
@@ -27,7 +27,7 @@ def _seamless(images: list[Image.Image], values: dict[str, Value], seed: int, on
         images[0],
         fit=cast(float, values["fit"]),
         direction=cast(int, values["direction"]),
-        growth=Growth(top=top, bottom=bottom, left=left, right=right),
+        growth=Shares(top=top, bottom=bottom, left=left, right=right),
         seed=seed,
         on_progress=between(0.0, WORKED, on_progress),
     )

@@ -8,7 +8,7 @@ from PIL import Image
 
 from imageops.arrays import Pixels
 from imageops.errors import ImageRefused, ParameterRefused, RefusalReason
-from imageops.growing import Growth, expand
+from imageops.expanding import Shares, expand
 from imageops.mincut import SIDE_PX_MIN, make_repeat
 from imageops.progress import OnProgress, between, ignore_progress
 
@@ -36,7 +36,7 @@ def make_seamless(
     *,
     fit: float = 0.5,
     direction: int = BOTH,
-    growth: Growth | None = None,
+    growth: Shares | None = None,
     seed: int = 0,
     on_progress: OnProgress = ignore_progress,
 ) -> Tile:
