@@ -20,7 +20,7 @@ _HOLDS_DUE: Final = (
     .order_by(HOLDS.c.next_look_ms, HOLDS.c.id)
     .limit(bindparam("limit"))
 )
-_BALANCES: Final = select(ACCOUNTS.c.unit, ACCOUNTS.c.kind, ACCOUNTS.c.balance).where(
+_BALANCES: Final = select(ACCOUNTS.c.unit, ACCOUNTS.c.kind, ACCOUNTS.c.balance, ACCOUNTS.c.lots).where(
     ACCOUNTS.c.client_id == bindparam("client_id")
 )
 _FIND_REFUND: Final = select(REFUNDS.c.amount).where(REFUNDS.c.id == bindparam("refund_id"))
@@ -55,7 +55,9 @@ class SqlBooksReader:
         """See `BooksReader.balances`."""
         rows = self._conn.execute(_BALANCES, {"client_id": client_id}).all()
         found = {(row.unit, row.kind): int(row.balance) for row in rows}
-        lapsing = lots.lapsed_and_next(self._conn, client_id, now_ms=self.now_ms) if found else {}
+        lapsing: dict[str, tuple[int, int | None]] = {}
+        if any(row.lots for row in rows):
+            lapsing = lots.lapsed_and_next(self._conn, client_id, now_ms=self.now_ms)
         balances = []
         for each in Unit:
             if unit in (None, each) and (each, AccountKind.AVAILABLE) in found:
