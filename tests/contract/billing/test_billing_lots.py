@@ -225,3 +225,24 @@ async def test_many_writers_in_the_same_lots_take_each_unit_once(house: Any, at_
     settled = await at_once(*[house.settle(hold.id, 10) for hold in results[:12] if hold not in refused], house.lapse())
     assert not [result for result in settled if isinstance(result, BaseException)]
     assert await house.wallet() == (270 - 10 * placed, 0, 10 * placed)
+
+
+async def test_ways_to_pay_in_either_order_and_the_sweeper_do_not_block_each_other(house: Any, at_once: Any) -> None:
+    """Expired lots refuse the first way after its account was locked; the second way may be somebody's first."""
+    for number in range(6):
+        await house.grant(30, id=f"count-{number}", unit=Unit.COUNT, days=1)
+        await house.grant(30, id=f"fen-{number}", unit=Unit.FEN, days=1)
+    await house.grant(60, id="count-rest", unit=Unit.COUNT)
+    await house.grant(60, id="fen-rest", unit=Unit.FEN)
+    house.clock.advance(DAY_S)
+    ways = [(Unit.COUNT, 20), (Unit.FEN, 20)]
+    results = await at_once(
+        *[house.place(f"job-{number}", *(ways if number % 2 else reversed(ways))) for number in range(24)],
+        house.lapse(),
+    )
+    placed = [result for result in results[:24] if not isinstance(result, BaseException)]
+    assert all(isinstance(one, InsufficientFunds) for one in results[:24] if one not in placed)
+    assert len(placed) == 6
+    for unit in (Unit.COUNT, Unit.FEN):
+        assert await house.wallet(unit=unit) == (0, 60, 0)
+    assert await house.count("transactions", "kind = 'expire'") == 12
