@@ -7,7 +7,7 @@ SOURCES := libs services tests deploy
 TYPED := $(filter-out libs/contracts/src,$(wildcard libs/*/src services/*/src))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup setup-dev tools stack generate lock format lint types imports protos check test bench clean
+.PHONY: help run demo setup setup-dev tools stack generate lock format lint types imports protos check test bench bench-ledger clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -67,6 +67,9 @@ test: lint types imports protos tools ## everything CI runs, with real servers
 
 bench: setup-dev ## requests a second, latency and CPU of submit, poll and whole jobs beside a bare FastAPI app
 	@$(BIN)/python -m tests.bench
+
+bench-ledger: setup-dev ## holds and settlements a second on books of a thousand and of a million postings
+	@$(BIN)/python -m tests.bench.ledger
 
 clean: ## remove what set-up, tests and runs have made
 	rm -rf .venv .tools .stack build out bench-results libs/contracts/src .mypy_cache .ruff_cache .hypothesis
