@@ -1,19 +1,23 @@
-"""Any order of grants, holds, settlements, refunds, expiries, replays and sweeps keeps the books provable and equal to
-a simple model.
+"""Any order of grants, holds, settlements, refunds, expiries, replays, crashes and sweeps keeps the books provable and
+equal to a simple model.
 
 The model is a few integers a wallet; after every step the wallet must agree with it and the proof must find nothing.
-Each example works on clients and ids of its own, in one database: making a database costs more than an example.
+Each example works on clients and ids of its own. A few share a database: the proof after every step reads all that is
+in it, and making one costs as much as some steps.
 """
 
 import asyncio
 import itertools
-import os
+import shutil
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -28,25 +32,32 @@ from hypothesis.stateful import (
 from billing.domain import Hold, HoldState, Settlement, Unit
 from billing.ports import Fate
 from kit.db import migrate, open_database
-from kit.errors import Conflict, HoldAlreadyResolved, InsufficientFunds, InvalidArgument, RequestIdReused
+from kit.errors import AppError, Conflict, HoldAlreadyResolved, InsufficientFunds, InvalidArgument, RequestIdReused
 from testkit.clock import FakeClock
 from testkit.walletmodel import Wallet
 
-#: Each batch has a database of its own: the proof after every step reads all that the examples before it left behind.
-#: `BILLING_MACHINE_BATCHES=50 BILLING_MACHINE_STEPS=50` runs two thousand examples of fifty steps on SQLite.
-BATCHES = int(os.environ.get("BILLING_MACHINE_BATCHES", "1"))
-STEPS = int(os.environ.get("BILLING_MACHINE_STEPS", "30"))
-EXAMPLES = 40
+EXAMPLES = 500  # Of each part, on each database.
+PARTS = 4  # So that several workers share them: two thousand examples on each database.
+STEPS = 50
+EXAMPLES_PER_DATABASE = 8
+CALL_TIMEOUT_S = 30.0
 UNITS = st.sampled_from(list(Unit))
 CLIENTS = st.sampled_from(["a", "b"])
 SMALL = st.integers(1, 40)
 
 
+class Crashed(Exception):
+    """The process died inside a transaction: nothing of it was committed."""
+
+
 class Ledger(RuleBasedStateMachine):
     """The real use-cases beside the model."""
 
-    house: Any  # Set by the test.
+    copies: "Copies"  # Set by the test, as are the next two.
+    make_house: Callable[..., Any]
     runner: asyncio.Runner
+    house: Any = None
+    number = 0
     examples = itertools.count()
 
     holds = Bundle("holds")
@@ -54,13 +65,63 @@ class Ledger(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.prefix = f"x{next(self.examples)}-"
+        number = next(self.examples)
+        if number % EXAMPLES_PER_DATABASE == 0:
+            self.leave()
+            self.enter(number)
+            self.let_writes_crash()
+        self.prefix = f"x{number}-"
         self.ids = (f"{self.prefix}{number:04}" for number in itertools.count())
         self.wallets: dict[tuple[str, Unit], Wallet] = defaultdict(Wallet)
         self.refunded: dict[str, int] = defaultdict(int)
         self.open: dict[str, Hold] = {}
         self.ended: dict[str, Hold] = {}
         self.touched = False
+
+    @classmethod
+    def enter(cls, number: int) -> None:
+        """Open a house on a new database."""
+        url, clock = cls.copies.make(number), FakeClock()
+
+        async def open_it() -> Any:
+            return cls.make_house(open_database(url, clock=clock), clock)
+
+        cls.house, cls.number = cls.runner.run(open_it()), number
+
+    @classmethod
+    def leave(cls) -> None:
+        """Leave the house and remove its database, if there is one."""
+        if cls.house is not None:
+            cls.runner.run(cls.house.database.close())
+            cls.copies.drop(cls.number)
+            cls.house = None
+
+    def let_writes_crash(self) -> None:
+        """Have the ledger die as often as `house.crashes` says, and its caller ask again, as callers do."""
+        self.house.crashes = 0
+        ledger, house = self.house.ledger, self.house
+        write = ledger.write
+
+        async def write_through_crashes(work: Any) -> Any:
+            def doomed(books: Any) -> None:
+                work(books)
+                raise Crashed
+
+            while house.crashes:
+                house.crashes -= 1
+                try:
+                    await write(doomed)
+                except Crashed:
+                    continue
+                except AppError:
+                    raise  # It was refused before it could die.
+            return await write(work)
+
+        ledger.write = write_through_crashes
+
+    @rule(times=st.integers(1, 3))
+    def crash_in_the_next_writes(self, times: int) -> None:
+        self.house.crashes = times
 
     def run(self, *coroutines: Any) -> list[Any]:
         async def together() -> list[Any]:
@@ -101,8 +162,14 @@ class Ledger(RuleBasedStateMachine):
     )
     def grant(self, client: str, unit: Unit, value: int, life_s: int | None, priority: int) -> Any:
         expire_ms = None if life_s is None else self.now_ms + life_s * 1000
-        kind = {"priority": priority, "expire_ms": expire_ms}
-        made = {"value": value, "id": next(self.ids), "client": self.client(client), "unit": unit, **kind}
+        kind: dict[str, Any] = {"priority": priority, "expire_ms": expire_ms}
+        made: dict[str, Any] = {
+            "value": value,
+            "id": next(self.ids),
+            "client": self.client(client),
+            "unit": unit,
+            **kind,
+        }
         results = self.run(self.house.grant(**made), self.house.grant(**made))
         assert sorted(result.reused for result in results) == [False, True]
         self.wallet(client, unit).grant(made["id"], value, **kind)
@@ -270,24 +337,53 @@ class Ledger(RuleBasedStateMachine):
         assert self.one(self.house.total("accounts", "balance", of_this_example)) == lapsed
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("batch", range(BATCHES))
-def test_no_order_of_events_breaks_the_books(database_url: str, make_house: Any, batch: int) -> None:
+class Copies:
+    """Copies of a database that nobody is connected to."""
+
+    def __init__(self, template_url: str) -> None:
+        self._folder, _, self._template = template_url.rpartition("/")
+        self._is_file = template_url.startswith("sqlite")
+        self._path = Path(template_url.removeprefix("sqlite:///"))
+
+    def make(self, number: int) -> str:
+        """Return the address of a new copy."""
+        name = f"{number}_{self._template}"
+        if self._is_file:
+            shutil.copyfile(self._path, self._path.with_name(name))
+        else:
+            self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
+        return f"{self._folder}/{name}"
+
+    def drop(self, number: int) -> None:
+        name = f"{number}_{self._template}"
+        if self._is_file:
+            self._path.with_name(name).unlink()
+        else:
+            self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _execute(self, statement: str) -> None:
+        async def execute() -> None:
+            connection = await asyncpg.connect(f"{self._folder}/postgres", timeout=CALL_TIMEOUT_S)
+            try:
+                await connection.execute(statement, timeout=CALL_TIMEOUT_S)
+            finally:
+                await connection.close(timeout=CALL_TIMEOUT_S)
+
+        asyncio.run(execute())
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_order_of_events_breaks_the_books(database_url: str, make_house: Any, part: int) -> None:
     migrate(database_url, "billing")
-    examples = EXAMPLES if database_url.startswith("sqlite") else EXAMPLES // 2
     with asyncio.Runner() as runner:
-        clock = FakeClock()
-
-        async def open_house() -> Any:
-            return make_house(open_database(database_url, clock=clock), clock)
-
-        house = runner.run(open_house())
-        machine = type("LedgerMachine", (Ledger,), {"house": house, "runner": runner})
+        shared = {"copies": Copies(database_url), "make_house": make_house, "runner": runner}
+        machine: Any = type("LedgerMachine", (Ledger,), {**shared, "examples": itertools.count()})
         try:
-            run_state_machine_as_test(  # type: ignore[no-untyped-call]
-                machine,
+            run_state_machine_as_test(
+                seed(part)(machine),
                 settings=settings(
-                    max_examples=examples,
+                    max_examples=EXAMPLES,
                     stateful_step_count=STEPS,
                     deadline=None,
                     database=None,
@@ -295,4 +391,4 @@ def test_no_order_of_events_breaks_the_books(database_url: str, make_house: Any,
                 ),
             )
         finally:
-            runner.run(house.database.close())
+            machine.leave()
