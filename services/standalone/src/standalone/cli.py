@@ -8,6 +8,7 @@ import typer
 
 from kit.lifecycle import StartFailed
 from standalone.credits_cli import credits_app
+from standalone.ops_cli import ops_app
 from standalone.place import ROOT, Place, PlaceInUse
 from standalone.shell import DATA_DIR, DataDir, fail, run
 
@@ -24,6 +25,7 @@ for name, group in (
     ("jobs", jobs_app),
     ("ledger", ledger_app),
     ("catalog", catalog_app),
+    ("ops", ops_app),
 ):
     app.add_typer(group, name=name)
 
