@@ -11,9 +11,12 @@ from pydantic import SecretStr
 from catalog import Catalog, InputRule, Measure, Model, Pixels, PriceOption, PriceRule, RouteRule, Size
 from gateway.domain import Client, Day
 from gateway.quotes import SignedQuotes
+from gateway.usecases.inputs import CheckInputs
 from gateway.usecases.moderate import Moderate
 from gateway.usecases.price import QUOTE_TTL_S, Cost, Priced
-from gateway.usecases.submit import AdmittedJob, JobInput, JobRequest, Submit
+from gateway.usecases.quote import QuoteJob
+from gateway.usecases.request import JobInput, JobRequest
+from gateway.usecases.submit import AdmittedJob, Submit
 from gateway.wordlist import WordList
 from kit.errors import (
     AppError,
@@ -116,13 +119,17 @@ class House:
 
     def change_catalogue(self, one: Model, *, version: str = "v1", secret: str = "s" * 32) -> None:
         """Start anew with another catalogue."""
+        catalog = Catalog(models={one.name: one}, version=version)
+        inputs = CheckInputs(inputs=self.inputs)
+        quotes = SignedQuotes(SecretStr(secret), now_ms=lambda: self.now_ms)
+        self.quote_job = QuoteJob(catalog=catalog, inputs=inputs, quotes=quotes)
         self.submit = Submit(
-            catalog=Catalog(models={one.name: one}, version=version),
+            catalog=catalog,
             jobs=self.jobs,
-            inputs=self.inputs,
+            inputs=inputs,
             webhooks=Webhooks(),
             moderate=Moderate(words=WordList(["赌博"])),
-            quotes=SignedQuotes(SecretStr(secret), now_ms=lambda: self.now_ms),
+            quotes=quotes,
             today=lambda: Day(number=20_000, left_s=3600.0),
         )
 
@@ -138,7 +145,7 @@ class House:
         self, parameters: str = '{"prompt":"猫"}', *, client: Client = CLIENT, **changes: Any
     ) -> tuple[str, int, Priced]:
         request = JobRequest(**({"model": "image.generate", "parameters_json": parameters} | changes))
-        return await self.submit.quote(request, client)
+        return await self.quote_job(request, client)
 
 
 async def test_everything_is_frozen_with_the_job() -> None:

@@ -32,6 +32,7 @@ from gateway.domain import Client
 from gateway.secrets import Vault
 from gateway.usecases.authenticate import Authenticate
 from gateway.usecases.limit import LimitRate
+from gateway.usecases.quote import QuoteJob
 from gateway.usecases.submit import Submit
 from kit import identity
 from kit.errors import AppError, AssetNotFound, ErrorReason, InvalidArgument, JobNotFound, PermissionDenied
@@ -54,6 +55,7 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
         authenticate: Authenticate,
         limit_rate: LimitRate,
         submit: Submit,
+        quote: QuoteJob,
         catalog: Catalog,
         jobs: jobs_grpc.JobServiceAsyncStub,
         wallets: wallet_grpc.WalletServiceAsyncStub,
@@ -65,6 +67,7 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
         self._authenticate = authenticate
         self._limit_rate = limit_rate
         self._submit = submit
+        self._quote = quote
         self._catalog = catalog
         self._jobs = jobs
         self._wallets = wallets
@@ -139,7 +142,7 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
 
     async def QuoteJob(self, request: pb2.QuoteJobRequest, context: Context) -> pb2.QuoteJobResponse:
         client = await self._client(context)
-        return mapping.to_quote(*await self._submit.quote(mapping.to_quoted_request(request), client))
+        return mapping.to_quote(*await self._quote(mapping.to_quoted_request(request), client))
 
     async def ListModels(self, request: pb2.ListModelsRequest, context: Context) -> pb2.ListModelsResponse:
         client = await self._client(context)

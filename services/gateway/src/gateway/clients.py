@@ -57,7 +57,7 @@ class GrpcJobs:
 
 
 class GrpcInputs:
-    """`usecases.submit.Inputs` over the asset store's contract."""
+    """`usecases.inputs.Inputs` over the asset store's contract."""
 
     def __init__(self, stub: assets_grpc.AssetServiceAsyncStub, tickets: TicketSigner) -> None:
         self._stub = stub

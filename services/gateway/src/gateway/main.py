@@ -23,8 +23,10 @@ from gateway.tokens import HttpKeySource, PublishedKeys, TokenVerifier
 from gateway.usecases.authenticate import Authenticate
 from gateway.usecases.clients import ManageClients, ManageDeliveries
 from gateway.usecases.deliver import QueueDelivery, SendDeliveries
+from gateway.usecases.inputs import CheckInputs
 from gateway.usecases.limit import LimitRate
 from gateway.usecases.moderate import Moderate
+from gateway.usecases.quote import QuoteJob
 from gateway.usecases.submit import Submit
 from gateway.wordlist import WordList
 from kit.events import OutboxRelay
@@ -70,18 +72,21 @@ class Gateway:
             secret=settings.zhinian_webhook_secret,
             now_ms=resources.clock.now_ms,
         )
+        inputs = CheckInputs(inputs=GrpcInputs(assets, tickets))
+        quotes = SignedQuotes(settings.internal_secret, now_ms=resources.clock.now_ms)
         self._front = GatewayServicer(
             authenticate=authenticate,
             limit_rate=LimitRate(),
             submit=Submit(
                 catalog=catalog,
                 jobs=GrpcJobs(jobs),
-                inputs=GrpcInputs(assets, tickets),
+                inputs=inputs,
                 webhooks=WallWebhooks(policy),
                 moderate=Moderate(words=words, reviewer=self._reviewer),
-                quotes=SignedQuotes(settings.internal_secret, now_ms=resources.clock.now_ms),
+                quotes=quotes,
                 today=lambda: Day.at(datetime.fromtimestamp(resources.clock.now_ms() / 1000, tz=timezone)),
             ),
+            quote=QuoteJob(catalog=catalog, inputs=inputs, quotes=quotes),
             catalog=catalog,
             jobs=jobs,
             wallets=wallets,

@@ -13,7 +13,8 @@ from catalog import OUTCOMES, Model, PriceRule
 from gateway.domain import Client, Credential, CredentialKind, Delivery, Limits
 from gateway.usecases.deliver import FinishedJob
 from gateway.usecases.price import Cost, Priced
-from gateway.usecases.submit import AdmittedJob, JobInput, JobRequest
+from gateway.usecases.request import JobInput, JobRequest
+from gateway.usecases.submit import AdmittedJob
 from kit.errors import InvalidArgument
 
 UNITS = {
