@@ -37,7 +37,10 @@ def _by_bands(pixels: Pixels, curve: _Curve, on_progress: OnProgress) -> Pixels:
     for top in range(0, pixels.shape[0], rows):
         on_progress(top / pixels.shape[0])
         lab = cv2.cvtColor(pixels[top : top + rows].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        back = cv2.cvtColor(curve(np.asarray(lab, np.float32), top), cv2.COLOR_LAB2RGB)
+        changed = curve(np.asarray(lab, np.float32), top)
+        back = cv2.cvtColor(changed, cv2.COLOR_LAB2RGB)
+        if not changed[..., 1:].any():
+            back = back[..., 1:2]  # A grey's three channels differ in their last bits, and may round apart.
         result[top : top + rows] = np.clip(np.rint(back * 255), 0, 255)
     return result
 
