@@ -1,12 +1,10 @@
 """The operator's commands: call, print, say whether it went well."""
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
-from rich.table import Table
 
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
 from atelier.gateway.v1 import client_admin_service_pb2 as admin_pb2
@@ -16,6 +14,7 @@ from atelier.jobs.v1 import job_admin_service_pb2 as jobs_pb2
 from standalone.bootstrap import CALL_TIMEOUT_S
 from standalone.operator import stubs
 from standalone.place import Place
+from standalone.tables import print_table
 
 STATES: Final = {
     "queued": job_pb2.JOB_STATE_QUEUED,
@@ -40,7 +39,7 @@ async def list_clients(place: Place) -> None:
         (client.id, "disabled" if client.disabled else "enabled", client.user_id, _time(client.create_time))
         for client in answer.clients
     ]
-    _print(("client", "state", "user id", "made"), rows)
+    print_table(("client", "state", "user id", "made"), rows)
 
 
 async def add_client(place: Place, client_id: str, *, user_id: str) -> None:
@@ -81,7 +80,7 @@ async def list_jobs(place: Place, *, client_id: str, state: str, limit: int) -> 
         (job.id, job.client_id, job.model, names[job.state], f"{job.progress} %", _time(job.create_time))
         for job in answer.jobs
     ]
-    _print(("job", "client", "model", "state", "progress", "accepted"), rows)
+    print_table(("job", "client", "model", "state", "progress", "accepted"), rows)
 
 
 async def show_job(place: Place, job_id: str) -> None:
@@ -98,7 +97,7 @@ async def show_job(place: Place, job_id: str) -> None:
         )
         for attempt in answer.attempts
     ]
-    _print(("attempt", "provider", "state", "outcome", "begun"), rows)
+    print_table(("attempt", "provider", "state", "outcome", "begun"), rows)
 
 
 async def verify_ledger(place: Place, *, books_only: bool) -> bool:
@@ -122,10 +121,3 @@ async def verify_ledger(place: Place, *, books_only: bool) -> bool:
 
 def _time(moment: Timestamp) -> str:
     return datetime.fromtimestamp(moment.seconds, tz=UTC).strftime("%Y-%m-%d %H:%M:%S") if moment.seconds else ""
-
-
-def _print(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    _out.print(table)

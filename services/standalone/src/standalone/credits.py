@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
 from atelier.common.v1 import money_pb2
@@ -13,6 +12,7 @@ from kit.ids import new_id
 from standalone.bootstrap import CALL_TIMEOUT_S, UNITS, OperatorStubs
 from standalone.operator import stubs
 from standalone.place import Place
+from standalone.tables import print_table
 from standalone.times import from_moment, to_moment
 
 UNIT_NAMES: Final = {unit: name for name, unit in UNITS.items()}
@@ -101,11 +101,11 @@ async def balance(place: Place, client_id: str) -> None:
     async with stubs(place) as operator:
         await _known(operator, client_id)
         answer = await operator.balance_of(client_id, timeout_s=CALL_TIMEOUT_S)
-    table = Table("unit", "available", "held", "spent", "next expiry", box=None, pad_edge=False)
-    for line in answer.balances:
-        numbers = (str(line.available), str(line.held), str(line.spent))
-        table.add_row(UNIT_NAMES[line.unit], *numbers, from_moment(line.expire_time))
-    _out.print(table)
+    rows = [
+        (UNIT_NAMES[line.unit], str(line.available), str(line.held), str(line.spent), from_moment(line.expire_time))
+        for line in answer.balances
+    ]
+    print_table(("unit", "available", "held", "spent", "next expiry"), rows)
 
 
 def to_unit(name: str) -> "money_pb2.Unit":

@@ -8,15 +8,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from rich.console import Console
-from rich.table import Table
-
 from atelier.billing.v1 import hold_pb2
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
 from standalone.bootstrap import OperatorStubs
 from standalone.credits import UNIT_NAMES
 from standalone.operator import stubs
 from standalone.place import Place
+from standalone.tables import print_table
 from standalone.times import from_moment, to_moment
 
 LINES_IN_A_TABLE: Final = 50
@@ -196,13 +194,14 @@ class _TableWriter:
     """For people: it needs all lines to know the widths, so it is bounded."""
 
     def begin(self, columns: Sequence[str]) -> None:
-        self._table = Table(*columns, box=None, pad_edge=False)
+        self._columns = columns
+        self._rows: list[list[str]] = []
 
     def write(self, line: Line) -> None:
-        self._table.add_row(*["" if value is None else _plain(value) for value in line.values()])
+        self._rows.append(["" if value is None else _plain(value) for value in line.values()])
 
     def end(self) -> None:
-        Console().print(self._table)
+        print_table(self._columns, self._rows)
 
 
 class _CsvWriter:
