@@ -111,10 +111,19 @@ def encode(image: Image.Image, file_format: FileFormat = "png") -> bytes:
     if file_format == "png":
         image.save(buffer, "PNG", compress_level=PNG_LEVEL)
     elif file_format == "jpeg":
-        _on_white(image).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        on_white(image).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     else:
         image.save(buffer, "WEBP", quality=WEBP_QUALITY, method=4)
     return buffer.getvalue()
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return the picture as RGB; a transparent one (RGBA) is laid on white."""
+    if image.mode == "RGB":
+        return image
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
 
 
 @contextmanager
@@ -177,11 +186,3 @@ def _upright(plain: Image.Image, source: Image.Image) -> Image.Image:
         return plain
     transpose = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return plain if transpose is None else plain.transpose(transpose)
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=image.getchannel("A"))
-    return white

@@ -14,6 +14,7 @@ from imageops.patterns import PATTERNS
 from imageops.progress import OnProgress, between
 from imageops.redrawing import REDRAWING
 from imageops.repairs import REPAIRS
+from imageops.videos import VIDEOS
 
 __all__ = ["OPERATIONS", "Operation", "Output"]
 
@@ -82,6 +83,7 @@ _ALL = (
     *REPAIRS,
     *PATTERNS,
     *REDRAWING,
+    *VIDEOS,
 )
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType({each.capability: each for each in _ALL})

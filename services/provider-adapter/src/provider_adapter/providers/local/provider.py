@@ -39,6 +39,7 @@ CAPABILITIES: Final = frozenset(
         "image.seamless",
         "image.upscale",
         "image.vectorize",
+        "video.generate",
     }
 )
 
