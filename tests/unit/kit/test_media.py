@@ -99,6 +99,49 @@ def test_type_survives_and_size_is_none_when_the_header_is_cut_short(
     assert media.probe(head) == media.Media(mime_type=mime_type)
 
 
+def _box(name: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + name + content
+
+
+def _track(width: int, height: int, version: int = 0) -> bytes:
+    times = bytes(20 if version == 0 else 32)
+    sides = (width << 16).to_bytes(4, "big") + (height << 16).to_bytes(4, "big")
+    return _box(b"trak", _box(b"edts", b"") + _box(b"tkhd", bytes([version, 0, 0, 3]) + times + bytes(52) + sides))
+
+
+_FTYP = _box(b"ftyp", b"isom\0\0\x02\0isomavc1mp41")
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_size_of_a_film_is_that_of_its_first_track_with_pictures(version: int) -> None:
+    moov = _box(b"moov", _box(b"mvhd", bytes(100)) + _track(0, 0) + _track(1920, 1080, version))
+    expected = media.Media(mime_type=media.MP4, width=1920, height=1080)
+    assert media.probe(_FTYP + moov + _box(b"mdat", bytes(9))) == expected
+    assert media.probe(_FTYP + _box(b"free", bytes(40)) + moov) == expected
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        _box(b"mdat", bytes(100)),
+        _box(b"moov", _track(640, 480))[:-1],
+        _box(b"moov", _track(0, 0)),
+        _box(b"moov", _box(b"trak", _box(b"tkhd", bytes(20)))),
+        b"\0\0\0\0moov" + _track(640, 480),
+        _box(b"free", b"") * 100 + _box(b"moov", _track(640, 480)),
+    ],
+)
+def test_size_of_a_film_is_none_when_its_index_is_not_there_or_wrong(rest: bytes) -> None:
+    assert media.probe(_FTYP + rest) == media.Media(mime_type=media.MP4)
+
+
+@given(st.binary(max_size=300), st.integers(0, 250))
+def test_damaged_films_never_raise(damage: bytes, at: int) -> None:
+    data = bytearray(_FTYP + _box(b"moov", _track(640, 480)))
+    data[at : at + len(damage)] = damage
+    media.probe(bytes(data))
+
+
 def test_zero_sides_read_as_unknown_size() -> None:
     data = bytearray(_encoded("PNG", (5, 5)))
     data[16:20] = bytes(4)

@@ -6,7 +6,7 @@ found in them, and never raises on malformed input: the answer is then "unknown"
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 # A phone's JPEG carries its thumbnail, colour profile and maker notes before the frame header;
@@ -25,6 +25,8 @@ _EPS_TEXT = re.compile(rb"%!PS-Adobe-\d\.\d EPSF-\d")
 _EPS_BINARY = b"\xc5\xd0\xd3\xc6"
 # The brands H.264 players accept; HEIC and AVIF pictures use the same box with other brands.
 _MP4_BRANDS = frozenset({b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"dash", b"M4V "})
+_TKHD_BYTES = (84, 96)  # A track header with times of 32 and of 64 bits.
+_BOXES_MAX = 64  # More than a sound file has side by side; a crafted one has thousands.
 # Start-of-frame markers; C4, C8 and CC lie among them and mean something else.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # Markers that carry no length.
@@ -46,7 +48,8 @@ class Media:
     """The type of a file, and the picture's size where its header was found.
 
     `width` and `height` are pixels as stored, before any EXIF orientation; both are None when the
-    type has no size we read (MP4, EPS), the header is malformed, or it lies beyond the bytes given.
+    type has no size we read (EPS), the header is malformed, or it lies beyond the bytes given, as that
+    of an MP4 does whose index comes last.
     """
 
     mime_type: str
@@ -63,7 +66,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def probe(head: bytes) -> Media | None:
-    """Return the type and, for pictures, the size told by the first `PROBE_BYTES` of a file.
+    """Return the type and, for pictures and films, the size told by the first `PROBE_BYTES` of a file.
 
     None means a type we do not know. The sizes are the header's claim: a file cut short or lying
     about its content still has to be decoded to be believed.
@@ -129,4 +132,29 @@ def _webp_size(head: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-_SIZE_READERS = {PNG: _png_size, JPEG: _jpeg_size, WEBP: _webp_size, GIF: _gif_size}
+def _mp4_size(head: bytes) -> tuple[int, int]:
+    """The first track with a size: sound has none."""
+    for moov in _boxes(head, 0, len(head), b"moov"):
+        for track in _boxes(head, *moov, b"trak"):
+            for begin, end in _boxes(head, *track, b"tkhd"):
+                # Both sides are the last fields of this box, in 1/65536 of a pixel.
+                width, height = (int.from_bytes(head[at : at + 4], "big") >> 16 for at in (end - 8, end - 4))
+                if end - begin in _TKHD_BYTES and width and height:
+                    return width, height
+    return 0, 0
+
+
+def _boxes(head: bytes, begin: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
+    """Where the contents of the boxes called `name` lie between `begin` and `end`, those that are whole."""
+    for _ in range(_BOXES_MAX):
+        if begin + 8 > end:
+            return
+        size = int.from_bytes(head[begin : begin + 4], "big")
+        if size < 8 or begin + size > end:  # Sizes 0 and 1 are those of huge boxes: nothing we look for.
+            return
+        if head[begin + 4 : begin + 8] == name:
+            yield begin + 8, begin + size
+        begin += size
+
+
+_SIZE_READERS = {PNG: _png_size, JPEG: _jpeg_size, WEBP: _webp_size, GIF: _gif_size, MP4: _mp4_size}
