@@ -16,7 +16,8 @@ async def test_points_come_back_when_the_job_fails(partner: OpenClient, site: Si
     job = await partner.create_job(
         capability="image.upscale", imageUrls=[f"http://127.0.0.1:{site.port}/picture.png"], scale=2
     )
-    assert (await partner.points())["available"] == 980
+    left = (await partner.points())["available"]
+    assert left == 980 or (await partner.job(job["id"]))["status"] == "failed"  # It may fail sooner than we look.
 
     failed = await partner.finished_job(job["id"])
     assert failed["status"] == "failed"
