@@ -7,7 +7,7 @@ SOURCES := libs services tests deploy
 TYPED := $(filter-out libs/contracts/src,$(wildcard libs/*/src services/*/src))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup setup-dev tools stack generate lock format lint types imports protos check test bench bench-ledger clean
+.PHONY: help run demo setup setup-dev tools stack generate lock format lint types imports protos check test bench bench-ledger bench-ops gallery clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -70,6 +70,12 @@ bench: setup-dev ## requests a second, latency and CPU of submit, poll and whole
 
 bench-ledger: setup-dev ## holds and settlements a second on books of a thousand and of a million postings
 	@$(BIN)/python -m tests.bench.ledger
+
+bench-ops: setup-dev ## time a megapixel and peak memory of each operation; BENCH_OPS=--large adds 24 megapixels
+	@$(BIN)/python -m tests.bench.operations $(BENCH_OPS)
+
+gallery: setup-dev ## make docs/gallery.md and its pictures anew
+	@$(BIN)/python tests/quality/gallery.py
 
 clean: ## remove what set-up, tests and runs have made
 	rm -rf .venv .tools .stack build out bench-results libs/contracts/src .mypy_cache .ruff_cache .hypothesis
