@@ -84,5 +84,13 @@ def test_two_processes_give_the_same_bytes() -> None:
     assert len(set(first.values())) == sum(len(each) for each in RUNS.values())
 
 
+@pytest.mark.parametrize("seed", [-1, -(2**63), 2**64 + 5])
+def test_any_whole_number_is_a_seed(seed: int) -> None:
+    """A negative one ended `image.edit` and grain in `image.upscale` once."""
+    for name, parameters in (("image.edit", {"prompt": "watercolour"}), ("image.upscale", {"s_noise": 1.1})):
+        first, second = (OPERATIONS[name].run(inputs_of(name, parameters), parameters, each) for each in (seed, 1))
+        assert first != second
+
+
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(digests(backwards=sys.argv[1] == "backwards")))

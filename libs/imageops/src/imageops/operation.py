@@ -16,6 +16,7 @@ NOTE_MIME_TYPE = "text/plain"
 #: Of one picture's share of the progress: the work itself; the rest is writing its file.
 WORKED = 0.75
 REDUCING_GAP = 3.0  # Pillow's own advice for a fast reduction that cannot be told from a slow one.
+_SEEDS = 1 << 64  # Any whole number is a seed; numpy takes none below zero.
 _DECODED = 0.05  # The share of the progress that reading the inputs takes.
 
 FORMAT = Parameter(
@@ -62,7 +63,7 @@ class Operation:
         seed: int,
         on_progress: OnProgress = ignore_progress,
     ) -> list[Output]:
-        """Return the files made from `inputs`; the same arguments give the same bytes.
+        """Return the files made from `inputs`; the same arguments, any whole number as seed, give the same bytes.
 
         Raises Refused (its `field` names the parameter or input) and whatever `on_progress` raises.
         """
@@ -72,7 +73,7 @@ class Operation:
         on_progress(0.0)
         images = [self._decode(number, data) for number, data in enumerate(inputs)]
         file_format = cast(FileFormat, values["format"]) if "format" in values else "png"
-        made = self.work(images, values, seed, between(_DECODED, 1.0, on_progress))
+        made = self.work(images, values, seed % _SEEDS, between(_DECODED, 1.0, on_progress))
         outputs = [each if isinstance(each, Output) else to_output(each, file_format) for each in made]
         on_progress(1.0)
         return outputs
