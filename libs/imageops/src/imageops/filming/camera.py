@@ -11,12 +11,12 @@ import numpy as np
 
 from imageops.filming.formats import Size
 
-ZOOM_PER_S: Final = 0.036  # Brisk enough to be seen in every second, slow enough to look at the picture.
-ZOOM_MAX: Final = 1.36  # Closer shows the picture's softness; what takes longer goes slower.
+ZOOM_PER_S: Final = 0.045  # Brisk enough to be seen in every second, slow enough to look at the picture.
+ZOOM_MAX: Final = 1.4  # Closer shows the picture's softness; what takes longer goes slower.
 PAN_PER_S: Final = 0.1  # Frame widths (or heights) a second over a picture that is longer than the frame.
 PAN_MAX: Final = 0.5
-DRIFT: Final = 0.6  # How far off the middle a close view may be, as a share of what there is.
-EASE: Final = 0.5  # Half of the way gently, half at a steady pace: a shot never stands still.
+DRIFT: Final = (0.5, 0.8)  # How far off the middle a close view is, as a share of what there is: from and to.
+EASE: Final = 0.3  # A part of the way gently, the rest at a steady pace: a shot never stands still.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def choose_way(canvas: Canvas, number: int, shots: int, rng: np.random.Generator
 
     The film's first frame shows all of its picture that fits, and so does the last one where there are several.
     """
-    x, y = (float(rng.uniform(0.3, DRIFT) * rng.choice((-1, 1))) for _ in range(2))
+    x, y = (float(rng.uniform(*DRIFT) * rng.choice((-1, 1))) for _ in range(2))
     close = View(zoom=canvas.zoom, x=x, y=y)
     longer_x, longer_y = (
         side > frame * canvas.zoom * 1.02
