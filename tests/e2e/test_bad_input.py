@@ -82,12 +82,6 @@ BAD_JOBS = [
     Bad(name="no capability", body={"prompt": "山"}, names="capability"),
     Bad(name="unknown capability", body={**GENERATE, "capability": "image.sing"}, names="capability"),
     Bad(name="capability of the wrong type", body={**GENERATE, "capability": 7}, names="capability"),
-    Bad(
-        name="capability that is switched off",
-        body={"capability": "video.generate", "prompt": "x"},
-        status=403,
-        names="capability",
-    ),
     Bad(name="no prompt", body={"capability": "image.generate"}, names="prompt"),
     Bad(name="empty prompt", body={**GENERATE, "prompt": ""}, names="prompt"),
     Bad(name="long prompt", body={**GENERATE, "prompt": "山" * 4001}, names="prompt"),

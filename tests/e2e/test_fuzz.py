@@ -133,7 +133,7 @@ def _a_job(random: Random, target: Target, path: str, more: dict[str, Any]) -> D
     video = {
         "capability": "video.generate",
         "prompt": "海",
-        "settings": {"ratio": "9:16", "duration": 5, "resolution": "720p"},
+        "settings": {"ratio": "9:16", "duration": 4, "resolution": "480p"},
         "materials": [{"type": "image", "url": target.picture_url, "label": "@图片1"}],
     }
     key = [(b"Idempotency-Key", f"fuzz-{random.randrange(200)}".encode())] if random.random() < 0.3 else []

@@ -195,7 +195,7 @@ async def test_models_are_listed(caller: Caller) -> None:
     models = {model.name: model for model in (await caller.call("ListModels", pb2.ListModelsRequest())).models}
 
     assert models["image.generate"].enabled
-    assert not models["video.generate"].enabled
+    assert models["video.generate"].enabled
     assert json.loads(models["image.generate"].parameters_schema_json)["required"] == ["prompt"]
 
 
