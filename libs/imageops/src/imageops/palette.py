@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from imageops.arrays import Floats, Pixels
+from imageops.arrays import Array, Floats, Pixels
 
 _SAMPLE_PX = 256  # The long side of what the colours are chosen from: 65 thousand pixels say enough.
 _TRIES = 3  # Of k-means, from other starts; the tightest wins.
@@ -51,7 +51,7 @@ def choose_palette(pixels: Pixels, count: int, seed: int = 0, *, apart: float = 
     if not sample.size:
         sample = pixels
     flat = sample.reshape(-1, 3)
-    distinct = np.unique(flat, axis=0)
+    distinct, _ = _distinct(flat)
     if len(distinct) > count:
         distinct = _own(flat, Palette(colours=_means(flat, count, seed)))
     palette = Palette(colours=distinct)
@@ -81,6 +81,16 @@ def _thinned(colours: Pixels, apart: float) -> Pixels:
     return colours[kept]
 
 
+def _distinct(flat: Pixels) -> tuple[Pixels, Array]:
+    """Return the colours of a list of them, in order, and how often each is there.
+
+    As one number each: numpy sorts rows of three twenty times slower.
+    """
+    codes = flat.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    found, counts = np.unique(codes, return_counts=True)
+    return np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.uint8), counts
+
+
 def _own(flat: Pixels, palette: Palette) -> Pixels:
     """Return the means with those of flat areas replaced by the area's own colour, which soft edges pull away from."""
     labels = palette.nearest(flat[None])[0]
@@ -88,10 +98,10 @@ def _own(flat: Pixels, palette: Palette) -> Pixels:
     for index in range(len(result)):
         members = flat[labels == index]
         if len(members):
-            colours, counts = np.unique(members, axis=0, return_counts=True)
+            colours, counts = _distinct(members)
             if counts.max() >= _FLAT_SHARE * len(members):
                 result[index] = colours[counts.argmax()]
-    return np.asarray(np.unique(result, axis=0), np.uint8)
+    return _distinct(result)[0]
 
 
 def _means(flat: Pixels, count: int, seed: int) -> Pixels:
@@ -100,4 +110,4 @@ def _means(flat: Pixels, count: int, seed: int) -> Pixels:
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, _TURNS_MAX, _MOVE_MIN)
     nothing = np.empty(0, np.int32)
     _, _, centres = cv2.kmeans(lab, count, nothing, criteria, _TRIES, cv2.KMEANS_PP_CENTERS)
-    return np.unique(from_lab(centres[None].astype(np.float32))[0], axis=0)
+    return _distinct(from_lab(centres[None].astype(np.float32))[0])[0]
