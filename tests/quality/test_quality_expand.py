@@ -10,7 +10,7 @@ from PIL import Image
 from quality_metrics import hold, luma
 from quality_pictures import Pixels, picture
 
-from imageops.expanding import Shares, expand
+from imageops.enlarging.expanding import Shares, expand
 
 SHARE = 0.3
 NAMES = ("astronaut", "coffee", "grass", "gravel")

@@ -10,10 +10,10 @@ from quality_garment import PERIOD, Shirt, motif, shirt
 from quality_metrics import Array, hold, psnr
 from quality_pictures import Pixels
 
-from imageops.extracting import extract_pattern
-from imageops.garment import find_garment
-from imageops.lattice import find_lattice
 from imageops.palette import to_lab
+from imageops.repeating.extracting import extract_pattern
+from imageops.repeating.garment import find_garment
+from imageops.repeating.lattice import find_lattice
 
 SEEDS = range(4)
 CROP = (slice(90, 650), slice(250, 650))  # The shirt's body, for the naive way: cut it out and call it a tile.

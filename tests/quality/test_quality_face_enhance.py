@@ -10,7 +10,7 @@ from quality_metrics import hold, psnr, ssim
 from quality_pictures import Pixels, picture, textile_print
 
 from imageops.errors import ImageRefused, RefusalReason
-from imageops.faces import enhance_faces, find_faces
+from imageops.repairing.faces import enhance_faces, find_faces
 
 SIZES = (512, 1024)
 #: Blur, grain and JPEG quality.

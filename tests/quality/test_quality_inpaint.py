@@ -10,7 +10,7 @@ from quality_damage import Mask
 from quality_metrics import hold, psnr
 from quality_pictures import PHOTOGRAPHS, Pixels, picture
 
-from imageops.inpainting import inpaint
+from imageops.repairing.inpainting import inpaint
 
 DISCS_SHARE = 0.07
 BOX_SHARE = 0.5  # Of each side: a quarter of the picture.

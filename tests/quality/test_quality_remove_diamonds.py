@@ -8,7 +8,7 @@ from quality_damage import rhinestones
 from quality_metrics import Array, hold, psnr
 from quality_pictures import PHOTOGRAPHS, Pixels, picture, textile_print
 
-from imageops.diamonds import remove_diamonds
+from imageops.repairing.diamonds import remove_diamonds
 
 
 def clean(pixels: Pixels) -> tuple[Pixels, int]:

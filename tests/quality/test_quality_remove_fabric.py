@@ -8,7 +8,7 @@ from quality_damage import weave
 from quality_metrics import Array, hold, psnr, ssim
 from quality_pictures import PHOTOGRAPHS, Pixels, picture, textile_print
 
-from imageops.fabric import remove_fabric
+from imageops.repairing.fabric import remove_fabric
 
 CLOTHS = (
     {"period": 5.0, "degrees": 3.0},

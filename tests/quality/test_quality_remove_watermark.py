@@ -9,7 +9,7 @@ from quality_metrics import hold, psnr
 from quality_pictures import PHOTOGRAPHS, Pixels, picture, textile_print
 
 from imageops.errors import ImageRefused, RefusalReason
-from imageops.watermark import remove_watermark
+from imageops.repairing.watermark import remove_watermark
 
 KINDS = ("tiled", "single")
 

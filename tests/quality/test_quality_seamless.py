@@ -8,7 +8,7 @@ from quality_metrics import Array, hold
 from quality_pictures import PHOTOGRAPHS, TEXTURES, Pixels, picture, textile_print
 
 from imageops.palette import choose_palette, to_lab
-from imageops.seamless import BOTH, LEFT_RIGHT, UP_DOWN, Tile, make_seamless
+from imageops.repeating.seamless import BOTH, LEFT_RIGHT, UP_DOWN, Tile, make_seamless
 
 FITS = (0.3, 0.9)
 PATCH_PX, PATCHES = 11, 150

@@ -6,7 +6,7 @@ from PIL import Image
 from quality_metrics import hold, luma, psnr, ssim
 from quality_pictures import PHOTOGRAPHS, Pixels, picture
 
-from imageops.upscaling import upscale
+from imageops.enlarging.upscaling import upscale
 
 
 def resized(pixels: Pixels, size: tuple[int, int], kernel: Image.Resampling = Image.Resampling.BICUBIC) -> Pixels:

@@ -7,8 +7,8 @@ from quality_metrics import hold, luma, psnr
 from quality_pictures import PHOTOGRAPHS, Pixels, picture
 
 from imageops.denoising import estimate_sigma
-from imageops.describing import dominant_colours
-from imageops.redraw import Wishes, redraw
+from imageops.enlarging.describing import dominant_colours
+from imageops.enlarging.redraw import Wishes, redraw
 
 COLOURS = {
     "black": (12, 12, 14),

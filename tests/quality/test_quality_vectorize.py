@@ -10,7 +10,7 @@ from quality_metrics import hold, psnr
 from quality_pictures import PHOTOGRAPHS, Pixels, picture, textile_print
 from skimage.color import rgb2lab
 
-from imageops.vectorizing import vectorize, without_grain
+from imageops.tracing.vectorizing import vectorize, without_grain
 from testkit.postscript import render
 
 MOSAIC_PX = 8

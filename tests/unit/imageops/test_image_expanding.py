@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from imageops import OPERATIONS, Refused, decode, encode
+from imageops.enlarging.expanding import Shares, expand
 from imageops.errors import ParameterRefused
-from imageops.expanding import Shares, expand
 
 SHA256_OF_EXPANDED = """
 import hashlib, sys

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from imageops import OPERATIONS, encode, upscale
-from imageops.describing import describe, dominant_colours
-from imageops.redraw import Qualities, Wishes, read_qualities, redraw
+from imageops.enlarging.describing import describe, dominant_colours
+from imageops.enlarging.redraw import Qualities, Wishes, read_qualities, redraw
 from testkit.postscript import render
 
 DOCUMENTS: dict[str, Any] = {

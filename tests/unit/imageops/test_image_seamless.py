@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from imageops import OPERATIONS, Refused, decode, encode
-from imageops.expanding import Shares
+from imageops.enlarging.expanding import Shares
 from imageops.operation import Output
-from imageops.seamless import make_seamless
+from imageops.repeating.seamless import make_seamless
 
 SEAMLESS = OPERATIONS["image.seamless"]
 

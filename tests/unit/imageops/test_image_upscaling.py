@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from imageops import ImageRefused, ParameterRefused, upscale
-from imageops.upscaling import OUTPUT_SIDE_MAX, estimate_noise
+from imageops.enlarging.upscaling import OUTPUT_SIDE_MAX, estimate_noise
 
 
 def luma(image: Image.Image) -> npt.NDArray[np.float64]:
@@ -83,7 +83,7 @@ def test_pixels_are_identical_when_nothing_is_to_be_enlarged(photograph: Image.I
 
 def test_tiles_meet_without_a_seam(photograph: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     tiled = np.asarray(upscale(photograph, scale=2.37)).astype(int)
-    monkeypatch.setattr("imageops.upscaling._TILE_PX", 4096)
+    monkeypatch.setattr("imageops.enlarging.upscaling._TILE_PX", 4096)
     whole = np.asarray(upscale(photograph, scale=2.37)).astype(int)
     assert np.abs(tiled - whole).max() <= 1
 

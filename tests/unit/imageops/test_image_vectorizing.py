@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from imageops import OPERATIONS, ParameterRefused, Refused, encode
-from imageops.vectorizing import vectorize
+from imageops.tracing.vectorizing import vectorize
 from testkit.postscript import NotOutlines, render
 
 INK, PAPER, LEAF = (24, 62, 98), (246, 240, 228), (92, 158, 112)

@@ -6,11 +6,11 @@ here reads a file, a clock or the network: the same arguments give the same byte
 """
 
 from imageops.codec import Probe, decode, encode, probe
+from imageops.enlarging.upscaling import upscale
 from imageops.errors import ImageRefused, ParameterRefused, RefusalReason, Refused
 from imageops.generation import generate
 from imageops.operations import OPERATIONS, Operation, Output
 from imageops.parameters import Parameter
-from imageops.upscaling import upscale
 
 __all__ = [
     "OPERATIONS",

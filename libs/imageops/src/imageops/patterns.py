@@ -19,8 +19,8 @@ _Made = Iterator[Image.Image | Output]
 
 
 def _seamless(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.expanding import Shares
-    from imageops.seamless import make_seamless
+    from imageops.enlarging.expanding import Shares
+    from imageops.repeating.seamless import make_seamless
 
     top, bottom, left, right = (cast(float, values[each.name]) for each in _SIDES)
     done = make_seamless(
@@ -38,13 +38,13 @@ def _seamless(images: list[Image.Image], values: dict[str, Value], seed: int, on
 
 
 def _extract_pattern(images: list[Image.Image], values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.extracting import extract_pattern
+    from imageops.repeating.extracting import extract_pattern
 
     yield from extract_pattern(images[0], cast(str, values["aspect_ratio"]), between(0.0, WORKED, on_progress))
 
 
 def _inpaint(images: list[Image.Image], _values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.inpainting import inpaint
+    from imageops.repairing.inpainting import inpaint
 
     yield inpaint(images[0], images[1], seed, on_progress=between(0.0, WORKED, on_progress))
 

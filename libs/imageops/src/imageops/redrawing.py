@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
+from imageops.enlarging.upscaling import RESOLUTIONS, SCALE_MAX, Resolution
 from imageops.operation import FORMAT, WORKED, Operation, Output, note
 from imageops.parameters import Parameter, Value
 from imageops.progress import OnProgress, between
-from imageops.upscaling import RESOLUTIONS, SCALE_MAX, Resolution
 
 if TYPE_CHECKING:
-    from imageops.vectorizing import Vector
+    from imageops.tracing.vectorizing import Vector
 
 EPS_MIME_TYPE = "application/postscript"
 VECTOR_ROLE = "vector"
@@ -35,7 +35,7 @@ COLOR_COUNT = Parameter(
 
 
 def _vectorize(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.vectorizing import vectorize
+    from imageops.tracing.vectorizing import vectorize
 
     told = between(0.0, WORKED, on_progress)
     done = vectorize(images[0], cast(int, values["color_count"]), seed, on_progress=told)
@@ -44,7 +44,7 @@ def _vectorize(images: list[Image.Image], values: dict[str, Value], seed: int, o
 
 
 def _upscale(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.redraw import Wishes, redraw
+    from imageops.enlarging.redraw import Wishes, redraw
 
     scale = cast(float | None, values["scale"])
     resolution = cast(Resolution | None, values["resolution"])
@@ -63,18 +63,18 @@ def _upscale(images: list[Image.Image], values: dict[str, Value], seed: int, on_
     result = redraw(images[0], wishes, seed, scale=scale, resolution=resolution, on_progress=told)
     yield result
     if values["auto_generate_prompt"]:
-        from imageops.describing import describe
+        from imageops.enlarging.describing import describe
 
         yield note("generated_prompt", describe(result))
     if drawing:
-        from imageops.vectorizing import vectorize
+        from imageops.tracing.vectorizing import vectorize
 
         told = between(WORKED / 2, WORKED, on_progress)
         yield from _by_products(vectorize(result, cast(int, values["color_count"]), seed, on_progress=told))
 
 
 def _expand(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.expanding import Shares, expand
+    from imageops.enlarging.expanding import Shares, expand
 
     shares = Shares(**{side: cast(float, values[f"expand_{side}"]) for side in _SIDES})
     variant = seed ^ zlib.crc32(cast(str, values["prompt"]).encode())

@@ -28,7 +28,7 @@ def _edit(images: list[Image.Image], values: dict[str, Value], seed: int, on_pro
 
 
 def _face_enhance(images: list[Image.Image], _values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.faces import enhance_faces
+    from imageops.repairing.faces import enhance_faces
 
     done = enhance_faces(images[0], on_progress=between(0.0, WORKED, on_progress))
     yield done.image
@@ -36,7 +36,7 @@ def _face_enhance(images: list[Image.Image], _values: dict[str, Value], _seed: i
 
 
 def _remove_diamonds(images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.diamonds import remove_diamonds
+    from imageops.repairing.diamonds import remove_diamonds
 
     area = images[1] if len(images) > 1 else None
     sensitivity = cast(float, values["sensitivity"])
@@ -47,7 +47,7 @@ def _remove_diamonds(images: list[Image.Image], values: dict[str, Value], seed: 
 
 
 def _remove_fabric(images: list[Image.Image], _values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:
-    from imageops.fabric import remove_fabric
+    from imageops.repairing.fabric import remove_fabric
 
     yield remove_fabric(images[0], on_progress=between(0.0, WORKED, on_progress))
 
@@ -55,7 +55,7 @@ def _remove_fabric(images: list[Image.Image], _values: dict[str, Value], _seed: 
 def _remove_watermark(
     images: list[Image.Image], _values: dict[str, Value], seed: int, on_progress: OnProgress
 ) -> _Made:
-    from imageops.watermark import remove_watermark
+    from imageops.repairing.watermark import remove_watermark
 
     mask = images[1] if len(images) > 1 else None
     yield remove_watermark(images[0], mask, seed, on_progress=between(0.0, WORKED, on_progress))

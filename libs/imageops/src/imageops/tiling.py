@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from imageops.arrays import Mask, Pixels
-from imageops.biharmonic import fill_thin
+from imageops.filling.biharmonic import fill_thin
 from imageops.progress import OnProgress, ignore_progress
 
 _TILE_PX, _HALO_PX = 1024, 32  # What a thin hole's filling looks at lies well within the halo.

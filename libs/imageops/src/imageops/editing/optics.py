@@ -8,8 +8,8 @@ import numpy as np
 from imageops.arrays import Floats, Pixels
 from imageops.denoising import denoise, estimate_sigma
 from imageops.editing.effects import Effect
-from imageops.faces import find_faces
 from imageops.progress import OnProgress
+from imageops.repairing.faces import find_faces
 
 _BAND_PIXELS = 1 << 20
 _SUBJECT_PX = 320  # The longer side of the copy that the subject is cut out of.

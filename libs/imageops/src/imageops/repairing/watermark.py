@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from imageops.arrays import Array, Floats, Mask, Pixels, to_image, to_pixels
-from imageops.biharmonic import fill_thin
 from imageops.errors import ImageRefused, RefusalReason
-from imageops.marks import find_marks
-from imageops.patchmatch import fill
+from imageops.filling.biharmonic import fill_thin
+from imageops.filling.patchmatch import fill
 from imageops.progress import OnProgress, between, ignore_progress
+from imageops.repairing.marks import find_marks
 from imageops.tiling import fill_thin_anywhere, marked_tiles, replace_marked
 
 _SAMPLES_MAX = 200_000  # Pixels beside a rim; more do not make the opacity more certain.

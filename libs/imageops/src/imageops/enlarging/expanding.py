@@ -12,7 +12,7 @@ from PIL import Image
 
 from imageops.arrays import Mask, Pixels, to_image, to_pixels
 from imageops.errors import ParameterRefused
-from imageops.patchmatch import fill
+from imageops.filling.patchmatch import fill
 from imageops.progress import OnProgress, between, ignore_progress
 
 SHARE_MAX = 0.3  # Of the contracts: beyond it there is more made up than was photographed.

@@ -10,12 +10,12 @@ from PIL import Image
 
 from imageops.arrays import Floats, Mask, Pixels, to_pixels
 from imageops.errors import ImageRefused, ParameterRefused, RefusalReason
-from imageops.fabric import remove_fabric
-from imageops.garment import find_garment, without_hem, without_light
-from imageops.lattice import Lattice, Vector, find_lattice
-from imageops.mincut import SIDE_PX_MIN, make_repeat
 from imageops.progress import OnProgress, between, ignore_progress
-from imageops.seamless import make_seamless, resize_tile
+from imageops.repairing.fabric import remove_fabric
+from imageops.repeating.garment import find_garment, without_hem, without_light
+from imageops.repeating.lattice import Lattice, Vector, find_lattice
+from imageops.repeating.mincut import SIDE_PX_MIN, make_repeat
+from imageops.repeating.seamless import make_seamless, resize_tile
 
 LONG_SIDE_PX = 1024  # Of the results.
 RATIO_MAX = 4.0  # Of the longer side to the shorter.

@@ -5,11 +5,11 @@ import numpy as np
 from PIL import Image
 
 from imageops.arrays import Mask, Pixels, to_image, to_pixels
-from imageops.biharmonic import fill_thin
 from imageops.errors import ImageRefused, RefusalReason
-from imageops.patchmatch import fill
+from imageops.filling.biharmonic import fill_thin
+from imageops.filling.patchmatch import fill
+from imageops.filling.rims import smooth_fill
 from imageops.progress import OnProgress, between, ignore_progress
-from imageops.rims import smooth_fill
 from imageops.tiling import replace_marked
 
 _THIN_PX = 8.0  # How deep a mark may be that is bridged smoothly: two crossing scratches are deeper than one.

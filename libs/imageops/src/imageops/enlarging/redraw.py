@@ -12,8 +12,8 @@ from PIL import Image, ImageEnhance
 
 from imageops.arrays import Pixels, to_image, to_pixels
 from imageops.denoising import denoise, estimate_sigma
+from imageops.enlarging.upscaling import Resolution, target_size, upscale
 from imageops.progress import OnProgress, between, ignore_progress
-from imageops.upscaling import Resolution, target_size, upscale
 
 STEPS_DEFAULT = 30.0
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imageops.arrays import Floats, Mask, Places
-from imageops.rims import RIM_PX
+from imageops.filling.rims import RIM_PX
 
 RADIUS = 3  # 7 x 7 patches: small enough to fit between things, large enough to know a texture.
 

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from imageops.arrays import Array, Floats, Mask
-from imageops.patchsearch import Level
+from imageops.filling.patchsearch import Level
+from imageops.filling.rims import RIM_PX, smooth_fill
 from imageops.progress import OnProgress
-from imageops.rims import RIM_PX, smooth_fill
 
 _COARSEST_PX = 5  # How deep the hole may be on the coarsest copy: about one patch.
 _COARSEST_SIDE_PX = 24  # And how small that copy may be.

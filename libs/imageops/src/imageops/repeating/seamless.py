@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 
 from imageops.arrays import Pixels
+from imageops.enlarging.expanding import Shares, expand
 from imageops.errors import ImageRefused, ParameterRefused, RefusalReason
-from imageops.expanding import Shares, expand
-from imageops.mincut import SIDE_PX_MIN, make_repeat
 from imageops.progress import OnProgress, between, ignore_progress
+from imageops.repeating.mincut import SIDE_PX_MIN, make_repeat
 
 FIT_MIN, FIT_MAX = 0.1, 0.9
 BOTH, UP_DOWN, LEFT_RIGHT = 0, 1, 2  # The directions of the public contracts.

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from imageops.arrays import Mask, Pixels, Places
+from imageops.filling.rims import smooth_fill
 from imageops.progress import OnProgress, ignore_progress
-from imageops.rims import smooth_fill
 
 _TURNS_MAX = 600  # A gap of six pixels needs a hundred, one of twenty all of them.
 _ERROR_MAX = 0.2  # What may be left of the equations' largest error: less than two levels anywhere.

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 
 from imageops.arrays import Floats, Mask, Pixels, Places, in_blocks
-from imageops.patchpyramid import match, shrink
-from imageops.patchsearch import Level
+from imageops.filling.patchpyramid import match, shrink
+from imageops.filling.patchsearch import Level
+from imageops.filling.rims import DECAY_PX, RIM_PX, smooth_fill
 from imageops.progress import OnProgress, between
-from imageops.rims import DECAY_PX, RIM_PX, smooth_fill
 
 _BAND_PIXELS = 1 << 18  # Of the picture, copied at once.
 _MATCHED = 0.7  # The search's share of the work.

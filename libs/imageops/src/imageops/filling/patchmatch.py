@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from imageops.arrays import Mask, Pixels, in_blocks
-from imageops.patchcopy import fill_large
-from imageops.patchpyramid import match
+from imageops.filling.patchcopy import fill_large
+from imageops.filling.patchpyramid import match
+from imageops.filling.rims import correct_rim, smooth_fill
 from imageops.progress import OnProgress, between, ignore_progress
-from imageops.rims import correct_rim, smooth_fill
 
 _MARGIN_PX_MIN = 64  # A small hole still looks this far around for its texture.
 _REGION_PIXELS_MAX = 1 << 19  # Larger regions are searched at a smaller size, and the finds copied at full size.

@@ -11,9 +11,9 @@ from PIL import Image
 from imageops.arrays import Pixels, to_image
 from imageops.denoising import estimate_sigma
 from imageops.errors import ParameterRefused
-from imageops.outlines import Outline, draw, read_svg, write_eps
 from imageops.palette import Palette, choose_palette
 from imageops.progress import OnProgress, ignore_progress
+from imageops.tracing.outlines import Outline, draw, read_svg, write_eps
 
 COLOURS_MIN, COLOURS_MAX, COLOURS_DEFAULT = 2, 16, 5  # The studio contract's.
 

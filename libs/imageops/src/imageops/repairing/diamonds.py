@@ -15,7 +15,7 @@ from PIL import Image
 from imageops.arrays import Array, Mask, Pixels, to_image, to_pixels
 from imageops.denoising import estimate_sigma
 from imageops.errors import ImageRefused, RefusalReason
-from imageops.patchmatch import fill
+from imageops.filling.patchmatch import fill
 from imageops.progress import OnProgress, between, ignore_progress
 from imageops.tiling import fill_thin_anywhere, marked_tiles
 

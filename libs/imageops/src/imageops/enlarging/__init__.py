@@ -1,0 +1,1 @@
+"""Making a picture larger: finer, or wider than it was."""

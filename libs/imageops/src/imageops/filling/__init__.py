@@ -1,0 +1,1 @@
+"""Filling holes in a picture with what surrounds them."""

@@ -1,0 +1,1 @@
+"""Taking off a picture what does not belong to it: marks, weave, stones, grain."""

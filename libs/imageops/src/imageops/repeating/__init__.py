@@ -1,0 +1,1 @@
+"""Patterns: pictures that repeat, and the print of a garment."""
