@@ -19,7 +19,7 @@ from testkit.studioclient import REDRAW
 
 THREADS: Final = 64
 AFFORDED: Final = THREADS // 4  # Jobs that the wallet covers; each thread asks for one.
-ROUNDS: Final = 34  # Of each of the three contracts: a hundred and two in all.
+ROUNDS: Final = 17  # Of each of three contracts on each of two deployments: a hundred and two in all.
 CALL_TIMEOUT_S: Final = 60.0
 #: Nothing but the wallet may refuse.
 UNLIMITED: Final = client_pb2.Limits(requests_per_second=100_000, burst=100_000, jobs_in_flight=10_000)
