@@ -133,7 +133,9 @@ STATUSES: Final[dict[ErrorReason, tuple[StatusCode, int]]] = {
 
 #: What a bare gRPC status (transport failures, foreign servers) means when no reason came with it.
 REASONS_OF_BARE_STATUS: Final[dict[StatusCode, ErrorReason]] = {
-    StatusCode.CANCELLED: ErrorReason.CANCELLED,
+    # A cancel of our own is a CancelledError. This one is the service's, which is stopping: to whoever waits for us it
+    # must not look like their own.
+    StatusCode.CANCELLED: ErrorReason.DEPENDENCY_UNAVAILABLE,
     StatusCode.INVALID_ARGUMENT: ErrorReason.INVALID_ARGUMENT,
     StatusCode.OUT_OF_RANGE: ErrorReason.INVALID_ARGUMENT,
     StatusCode.DEADLINE_EXCEEDED: ErrorReason.DEADLINE_EXCEEDED,

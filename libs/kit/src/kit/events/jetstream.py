@@ -23,6 +23,7 @@ from kit.events.event import Event
 from kit.events.jetstream_consumer import ID_HEADER, KEY_HEADER, Consumer
 from kit.events.port import Handler, Retry, check_subscription
 from kit.logging import get_logger
+from kit.tasks import end
 
 STREAM: Final = "ATELIER"
 SUBJECTS: Final = ["atelier.>"]
@@ -105,8 +106,7 @@ class JetStreamBus:
         keeper, self._keeper = self._keeper, None
         if keeper is None:
             return
-        keeper.cancel()
-        await asyncio.wait([keeper])
+        await end(keeper)
         self._usable.clear()
 
     async def publish(self, event: Event) -> None:

@@ -18,6 +18,7 @@ from kit.events.event import Event
 from kit.events.lanes import KeyedLanes
 from kit.events.port import HANDLER_TIMEOUT_S, Handler, Retry
 from kit.logging import get_logger
+from kit.tasks import end
 
 KEY_HEADER: Final = "Atelier-Key"
 ID_HEADER: Final = "Nats-Msg-Id"
@@ -68,11 +69,9 @@ class Consumer:
     async def stop(self) -> None:
         """Fetch no more, let running handlers finish within STOP_TIMEOUT_S and give the rest back."""
         fetching, heart = self._tasks
-        fetching.cancel()
-        await asyncio.wait([fetching])
+        await end(fetching)
         await self._lanes.drain(STOP_TIMEOUT_S)
-        heart.cancel()
-        await asyncio.wait([heart])
+        await end(heart)
         for message in self._in_flight.values():
             await self._reply(message.nak())
 
