@@ -208,7 +208,7 @@ class TestDeadlines:
 
         behavior.unary = unary
         response = await house.stub("echo").Unary(echo.pb2.EchoRequest(), timeout=7)
-        assert 5 < float(response.text) <= 7
+        assert 5 < float(response.text) <= 7.1  # gRPC rounds a deadline up on its way.
 
 
 class TestCancellation:
