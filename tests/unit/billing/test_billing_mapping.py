@@ -8,6 +8,7 @@ from atelier.events.v1 import billing_events_pb2
 from atelier.jobs.v1 import job_pb2
 from billing.api import mapping
 from billing.api.mapping import from_page_token, to_page_token
+from billing.charge import UNIT_OF
 from billing.domain import Hold, HoldState, Unit
 from billing.jobs_client import _FINISHED
 from kit.errors import PageTokenInvalid
@@ -17,9 +18,9 @@ QUERY = ("entries", "partner-a", "")
 
 def test_every_unit_and_state_has_its_proto() -> None:
     named = [value for value in money_pb2.Unit.values() if value]
-    assert sorted(mapping._UNIT_OF) == sorted(named)
-    assert {mapping._UNIT_OF[value] for value in named} == set(Unit)
-    assert {mapping._PROTO_UNIT[unit]: unit for unit in Unit} == dict(mapping._UNIT_OF)
+    assert sorted(UNIT_OF) == sorted(named)
+    assert {UNIT_OF[value] for value in named} == set(Unit)
+    assert {mapping._PROTO_UNIT[unit]: unit for unit in Unit} == dict(UNIT_OF)
     assert set(mapping._PROTO_STATE) == set(HoldState)
     assert sorted(mapping._PROTO_STATE.values()) == [value for value in hold_pb2.HoldState.values() if value]
 

@@ -186,7 +186,7 @@ async def test_task_whose_picture_was_deleted_is_a_task_without_a_link(front: An
     outputs = [job_pb2.Output(asset_id="asset_1", mime_type="image/png")]
     front.gateway.answers = {
         "GetJob": pb2.GetJobResponse(job=job("SUCCEEDED", progress=100, outputs=outputs)),
-        "LinkAssets": AssetNotFound(),
+        "LinkAssets": pb2.LinkAssetsResponse(tokens=[""]),
     }
     answer = await front.http.get("/user/ai/tasks/TASK-20251026153045123-4567", headers=TOKEN)
     assert answer.status_code == 200

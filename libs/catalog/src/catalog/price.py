@@ -54,8 +54,8 @@ class PriceRule:
 
     def option(self, quantities: Quantities) -> "PriceOption":
         """Return what one output of a request costs."""
-        quantity = Fraction(1) if self.per == "output" else quantities[self.per]
-        return PriceOption(unit=self.unit, amount_per_output=max(self.minimum, math.ceil(self.amount * quantity)))
+        amount = self.amount if self.per == "output" else math.ceil(self.amount * quantities[self.per])
+        return PriceOption(unit=self.unit, amount_per_output=max(self.minimum, amount))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from kit.logging import get_logger
+from kit.tasks import end
 
 START_TIMEOUT_S: Final = 30.0  # A database that runs its migrations; anything slower says so.
 STOP_TIMEOUT_S: Final = 10.0  # The longest ordinary step; servers with a longer grace say so.
@@ -87,8 +88,7 @@ class Lifecycle:
 
         async def stop() -> None:
             if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+                await end(task)
 
         self.add(name, start=start, stop=stop, stop_timeout_s=stop_timeout_s)
 

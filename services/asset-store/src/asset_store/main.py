@@ -30,6 +30,7 @@ from kit.events import OutboxRelay
 from kit.ids import new_id
 from kit.rpc import AnyServer
 from kit.service import Resources
+from kit.tasks import end
 from kit.tickets import TicketSigner
 from kit.web import Resolver, WallPolicy
 
@@ -106,9 +107,7 @@ class AssetStore:
 
     async def stop(self) -> None:
         """Stop sweeping and free processes, threads and connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await self._inspector.stop()
         await self._web.close()
         await self._blobs.close()

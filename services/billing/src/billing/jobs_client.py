@@ -14,6 +14,8 @@ from kit.rpc import Channel
 _log = get_logger(__name__)
 
 RESOLVE_TIMEOUT_S: Final = 10.0  # One indexed look-up and at most one insert an id, a hundred ids.
+PAGE_TIMEOUT_S: Final = 10.0  # A page of whole jobs, by an index.
+FINISHED_PAGE: Final = 200  # The most that ListAllJobs answers.
 _FINISHED: Final = frozenset(
     {
         job_pb2.JOB_STATE_SUCCEEDED,
@@ -22,9 +24,6 @@ _FINISHED: Final = frozenset(
         job_pb2.JOB_STATE_CANCELLED,
     }
 )
-
-
-FINISHED_PAGE: Final = 200  # The most that ListAllJobs answers.
 
 
 class OrchestratorJobs:
@@ -39,7 +38,7 @@ class OrchestratorJobs:
         request = job_admin_service_pb2.ListAllJobsRequest(
             states=sorted(_FINISHED), page_size=FINISHED_PAGE, page_token=token
         )
-        response = await self._jobs.ListAllJobs(request, timeout=RESOLVE_TIMEOUT_S)
+        response = await self._jobs.ListAllJobs(request, timeout=PAGE_TIMEOUT_S)
         jobs = [_to_finished(job) for job in response.jobs]
         return FinishedPage(jobs=jobs, next_token=response.next_page_token)
 

@@ -30,6 +30,7 @@ from billing.verifier import Verifier
 from kit.events import OutboxRelay
 from kit.rpc import AnyServer
 from kit.service import Resources
+from kit.tasks import end
 
 NAME: Final = "billing"
 
@@ -87,6 +88,4 @@ class Billing:
 
     async def stop(self) -> None:
         """Stop all; whatever they had not done is done by the next process."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)

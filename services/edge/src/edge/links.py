@@ -1,6 +1,5 @@
 """Public links: results for contracts whose documents promise a URL that needs no header."""
 
-import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -86,23 +85,14 @@ class Links:
         found = {asset_id: self._tokens[asset_id] for asset_id in asset_ids if asset_id in self._tokens}
         unknown = [asset_id for asset_id in asset_ids if asset_id not in found]
         if unknown:
-            made: dict[str, str] = {}
-            try:
-                made = await self._make(metadata, unknown)
-            except AssetNotFound:
-                for asset_id in unknown if len(unknown) > 1 else ():
-                    with contextlib.suppress(AssetNotFound):
-                        made |= await self._make(metadata, [asset_id])
+            wanted = pb2.LinkAssetsRequest(asset_ids=unknown)
+            answer = await self._backend.gateway.LinkAssets(wanted, timeout=CALL_TIMEOUT_S, metadata=metadata)
+            made = {asset_id: token for asset_id, token in zip(unknown, answer.tokens, strict=True) if token}
             if len(self._tokens) >= TOKENS_KEPT:
                 self._tokens.clear()
             self._tokens.update(made)
             found |= made
         return found
-
-    async def _make(self, metadata: Metadata, asset_ids: Sequence[str]) -> dict[str, str]:
-        wanted = pb2.LinkAssetsRequest(asset_ids=asset_ids)
-        answer = await self._backend.gateway.LinkAssets(wanted, timeout=CALL_TIMEOUT_S, metadata=metadata)
-        return dict(zip(asset_ids, answer.tokens, strict=True))
 
     def routes(self) -> list[Route]:
         return [Route(f"{PREFIX}/{{name}}", self.open, methods=["GET"])]

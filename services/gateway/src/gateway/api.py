@@ -33,15 +33,10 @@ from gateway.secrets import Vault
 from gateway.usecases.authenticate import Authenticate
 from gateway.usecases.limit import LimitRate
 from gateway.usecases.quote import QuoteJob
-from gateway.usecases.submit import Submit
+from gateway.usecases.submit import OUTCOME_UNKNOWN, Submit
 from kit import identity
-from kit.errors import AppError, AssetNotFound, ErrorReason, InvalidArgument, JobNotFound, PermissionDenied
+from kit.errors import AppError, AssetNotFound, InvalidArgument, JobNotFound, PermissionDenied
 from kit.tickets import Ticket, TicketSigner
-
-#: After these the job may have been accepted all the same; a repeat with the same idempotency key tells.
-OUTCOME_UNKNOWN = frozenset(
-    {ErrorReason.INTERNAL, ErrorReason.DEPENDENCY_UNAVAILABLE, ErrorReason.DEADLINE_EXCEEDED, ErrorReason.CANCELLED}
-)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -206,7 +201,10 @@ class GatewayServicer(gateway_service_pb2_grpc.GatewayServiceServicer):
         with identity.acting_as(client.id):
             for asset_id in request.asset_ids:
                 wanted = assets_pb2.CreateLinkRequest(asset_id=asset_id)
-                tokens.append((await self._assets.CreateLink(wanted, timeout=ASSET_TIMEOUT_S)).token)
+                try:
+                    tokens.append((await self._assets.CreateLink(wanted, timeout=ASSET_TIMEOUT_S)).token)
+                except AssetNotFound:  # Deleted, or kept long enough: the others still have theirs.
+                    tokens.append("")
         return pb2.LinkAssetsResponse(tokens=tokens)
 
     async def LinkJob(self, request: pb2.LinkJobRequest, context: Context) -> pb2.LinkJobResponse:

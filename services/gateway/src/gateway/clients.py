@@ -27,9 +27,7 @@ JOB_TIMEOUT_S: Final = 5.0
 ASSET_TIMEOUT_S: Final = 5.0
 BALANCE_TIMEOUT_S: Final = 5.0
 FETCH_TIMEOUT_S: Final = 45.0  # The wall gives an outside URL 30 s.
-UPLOAD_BYTES_MAX: Final = (
-    20 * 1024 * 1024
-)  # The open contract's largest file; what the engines accept is smaller still.
+UPLOAD_BYTES_MAX: Final = 20 * 1024 * 1024  # The open contract's largest file; the engines accept less.
 TICKET_TTL_S: Final = 300.0  # A slow upload of the largest file takes less; a leaked ticket is soon worth nothing.
 REVIEW_TIMEOUT_S: Final = 3.0  # Submitting waits for it.
 WATCH_TIMEOUT_S: Final = 3600.0  # A watcher reconnects with its position after an hour.

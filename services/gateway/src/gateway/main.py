@@ -32,6 +32,7 @@ from gateway.wordlist import WordList
 from kit.events import OutboxRelay
 from kit.rpc import AnyServer
 from kit.service import Resources
+from kit.tasks import end
 from kit.tickets import TicketSigner
 from kit.web import WallPolicy, WebClient
 
@@ -119,9 +120,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Stop sending; what is under way is sent again after a restart."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await self._web.aclose()
         for client in (self._reviewer, self._key_source):
             if client is not None:

@@ -23,6 +23,7 @@ from job_orchestrator.wakeups import LocalWakeups
 from kit.events import OutboxRelay
 from kit.rpc import AnyServer
 from kit.service import Resources, serve
+from kit.tasks import end
 
 NAME: Final = "job-orchestrator"
 PACKAGE: Final = "job_orchestrator"  # Where its migrations are.
@@ -105,9 +106,7 @@ class JobOrchestrator:
         """End the background work; what is left undone is found again by the next process."""
         await self.drain()
         await self._lease.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
 
 def main() -> None:

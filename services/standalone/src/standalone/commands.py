@@ -1,9 +1,7 @@
 """The operator's commands: call, print, say whether it went well."""
 
-from datetime import UTC, datetime
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
 from atelier.billing.v1 import wallet_service_pb2 as wallet_pb2
@@ -15,6 +13,7 @@ from standalone.bootstrap import CALL_TIMEOUT_S
 from standalone.operator import stubs
 from standalone.place import Place
 from standalone.tables import print_table
+from standalone.times import from_moment
 
 STATES: Final = {
     "queued": job_pb2.JOB_STATE_QUEUED,
@@ -36,7 +35,7 @@ async def list_clients(place: Place) -> None:
             admin_pb2.ListClientsRequest(page_size=CLIENTS_PAGE), timeout=CALL_TIMEOUT_S
         )
     rows = [
-        (client.id, "disabled" if client.disabled else "enabled", client.user_id, _time(client.create_time))
+        (client.id, "disabled" if client.disabled else "enabled", client.user_id, from_moment(client.create_time))
         for client in answer.clients
     ]
     print_table(("client", "state", "user id", "made"), rows)
@@ -77,7 +76,7 @@ async def list_jobs(place: Place, *, client_id: str, state: str, limit: int) -> 
         )
     names = {number: name for name, number in STATES.items()}
     rows = [
-        (job.id, job.client_id, job.model, names[job.state], f"{job.progress} %", _time(job.create_time))
+        (job.id, job.client_id, job.model, names[job.state], f"{job.progress} %", from_moment(job.create_time))
         for job in answer.jobs
     ]
     print_table(("job", "client", "model", "state", "progress", "accepted"), rows)
@@ -93,7 +92,7 @@ async def show_job(place: Place, job_id: str) -> None:
             attempt.provider,
             attempt_pb2.AttemptState.Name(attempt.state).removeprefix("ATTEMPT_STATE_").lower(),
             attempt_pb2.AttemptOutcome.Name(attempt.outcome).removeprefix("ATTEMPT_OUTCOME_").lower(),
-            _time(attempt.begin_time),
+            from_moment(attempt.begin_time),
         )
         for attempt in answer.attempts
     ]
@@ -117,7 +116,3 @@ async def verify_ledger(place: Place, *, books_only: bool) -> bool:
         soft_wrap=True,
     )
     return not proof.faults
-
-
-def _time(moment: Timestamp) -> str:
-    return datetime.fromtimestamp(moment.seconds, tz=UTC).strftime("%Y-%m-%d %H:%M:%S") if moment.seconds else ""

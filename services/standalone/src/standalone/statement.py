@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from atelier.billing.v1 import hold_pb2
@@ -52,7 +53,7 @@ async def show(place: Place, client_id: str, asked: Asked) -> None:
         raise ValueError(f"--by must be one of {', '.join(_READINGS)}")
     if asked.format not in _WRITERS:
         raise ValueError(f"--format must be one of {', '.join(_WRITERS)}")
-    columns, read = _READINGS[asked.by]
+    reading = _READINGS[asked.by]
     span = {
         "client_id": client_id,
         "start_time": to_moment(asked.begin),
@@ -62,10 +63,10 @@ async def show(place: Place, client_id: str, asked: Asked) -> None:
     if most is None:
         most = LINES_IN_A_TABLE if asked.format == "table" else 0
     writer = _WRITERS[asked.format]()
-    writer.begin(columns)
+    writer.begin(list(reading.columns))
     async with stubs(place) as operator:
         written = 0
-        async for line in read(operator, span):
+        async for line in reading.lines(operator, span):
             writer.write(line)
             written += 1
             if written == most:
@@ -73,119 +74,99 @@ async def show(place: Place, client_id: str, asked: Asked) -> None:
     writer.end()
 
 
-async def _postings(operator: OperatorStubs, span: Mapping[str, Any]) -> AsyncIterator[Line]:
-    token = ""
-    while True:
-        request = wallet_pb2.ListEntriesRequest(**span, page_size=PAGE_LINES, page_token=token)
-        answer = await operator.wallets.ListEntries(request, timeout=PAGE_TIMEOUT_S)
-        for one in answer.entries:
-            yield {
-                "time": from_moment(one.time),
-                "kind": one.kind,
-                "account": one.account,
-                "change": one.delta,
-                "unit": UNIT_NAMES[one.unit],
-                "job": one.job_id,
-                "note": one.note,
-                "transaction": one.transaction_id,
-            }
-        token = answer.next_page_token
-        if not token:
-            return
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """One way to read a statement: which call gives its pages, and what each column shows of one answer."""
+
+    call: str
+    request: Callable[..., Any]
+    answers: str  #: The field of the response.
+    page_size: int
+    columns: Mapping[str, Callable[[Any], str | int | None]]
+
+    async def lines(self, operator: OperatorStubs, span: Mapping[str, Any]) -> AsyncIterator[Line]:
+        token = ""
+        while True:
+            request = self.request(**span, page_size=self.page_size, page_token=token)
+            answer = await getattr(operator.wallets, self.call)(request, timeout=PAGE_TIMEOUT_S)
+            for one in getattr(answer, self.answers):
+                yield {column: show_one(one) for column, show_one in self.columns.items()}
+            token = answer.next_page_token
+            if not token:
+                return
 
 
-async def _jobs(operator: OperatorStubs, span: Mapping[str, Any]) -> AsyncIterator[Line]:
-    token = ""
-    while True:
-        request = wallet_pb2.ListJobChargesRequest(**span, page_size=PAGE_LINES, page_token=token)
-        answer = await operator.wallets.ListJobCharges(request, timeout=PAGE_TIMEOUT_S)
-        for one in answer.charges:
-            yield {
-                "accepted": from_moment(one.create_time),
-                "job": one.job_id,
-                "model": one.model,
-                "state": hold_pb2.HoldState.Name(one.state).removeprefix("HOLD_STATE_").lower(),
-                "unit": UNIT_NAMES[one.unit],
-                "price": one.amount_per_output,
-                "outputs": one.outputs,
-                "held": one.held,
-                "captured": one.captured,
-                "released": one.released,
-                "refunded": one.refunded,
-                "outcome": one.outcome,
-                "reason": one.reason,
-                "provider": one.provider,
-                "provider_cost_fen": one.provider_cost_fen if one.HasField("provider_cost_fen") else None,
-                "settled": from_moment(one.resolve_time),
-            }
-        token = answer.next_page_token
-        if not token:
-            return
+def _unit(one: Any) -> str:
+    return UNIT_NAMES[one.unit]
 
 
-async def _days(operator: OperatorStubs, span: Mapping[str, Any]) -> AsyncIterator[Line]:
-    token = ""
-    while True:
-        request = wallet_pb2.ListDayTotalsRequest(**span, page_size=PAGE_DAYS, page_token=token)
-        answer = await operator.wallets.ListDayTotals(request, timeout=PAGE_TIMEOUT_S)
-        for one in answer.totals:
-            yield {
-                "date": one.date,
-                "unit": UNIT_NAMES[one.unit],
-                "opening": one.opening,
-                "granted": one.granted,
-                "held": one.held,
-                "captured": one.captured,
-                "released": one.released,
-                "refunded": one.refunded,
-                "lapsed": one.lapsed,
-                "adjusted": one.adjusted,
-                "closing": one.closing,
-            }
-        token = answer.next_page_token
-        if not token:
-            return
+def _state(one: Any) -> str:
+    return hold_pb2.HoldState.Name(one.state).removeprefix("HOLD_STATE_").lower()
 
 
-_Read = Callable[[OperatorStubs, Mapping[str, Any]], AsyncIterator[Line]]
-_READINGS: Final[Mapping[str, tuple[Sequence[str], _Read]]] = {
-    "posting": (("time", "kind", "account", "change", "unit", "job", "note", "transaction"), _postings),
-    "job": (
-        (
-            "accepted",
-            "job",
-            "model",
-            "state",
-            "unit",
-            "price",
-            "outputs",
-            "held",
-            "captured",
-            "released",
-            "refunded",
-            "outcome",
-            "reason",
-            "provider",
-            "provider_cost_fen",
-            "settled",
-        ),
-        _jobs,
+def _provider_cost(one: Any) -> int | None:
+    return one.provider_cost_fen if one.HasField("provider_cost_fen") else None
+
+
+_READINGS: Final[Mapping[str, _Reading]] = {
+    "posting": _Reading(
+        call="ListEntries",
+        request=wallet_pb2.ListEntriesRequest,
+        answers="entries",
+        page_size=PAGE_LINES,
+        columns={
+            "time": lambda one: from_moment(one.time),
+            "kind": attrgetter("kind"),
+            "account": attrgetter("account"),
+            "change": attrgetter("delta"),
+            "unit": _unit,
+            "job": attrgetter("job_id"),
+            "note": attrgetter("note"),
+            "transaction": attrgetter("transaction_id"),
+        },
     ),
-    "day": (
-        (
-            "date",
-            "unit",
-            "opening",
-            "granted",
-            "held",
-            "captured",
-            "released",
-            "refunded",
-            "lapsed",
-            "adjusted",
-            "closing",
-        ),
-        _days,
+    "job": _Reading(
+        call="ListJobCharges",
+        request=wallet_pb2.ListJobChargesRequest,
+        answers="charges",
+        page_size=PAGE_LINES,
+        columns={
+            "accepted": lambda one: from_moment(one.create_time),
+            "job": attrgetter("job_id"),
+            "model": attrgetter("model"),
+            "state": _state,
+            "unit": _unit,
+            "price": attrgetter("amount_per_output"),
+            "outputs": attrgetter("outputs"),
+            "held": attrgetter("held"),
+            "captured": attrgetter("captured"),
+            "released": attrgetter("released"),
+            "refunded": attrgetter("refunded"),
+            "outcome": attrgetter("outcome"),
+            "reason": attrgetter("reason"),
+            "provider": attrgetter("provider"),
+            "provider_cost_fen": _provider_cost,
+            "settled": lambda one: from_moment(one.resolve_time),
+        },
+    ),
+    "day": _Reading(
+        call="ListDayTotals",
+        request=wallet_pb2.ListDayTotalsRequest,
+        answers="totals",
+        page_size=PAGE_DAYS,
+        columns={
+            "date": attrgetter("date"),
+            "unit": _unit,
+            "opening": attrgetter("opening"),
+            "granted": attrgetter("granted"),
+            "held": attrgetter("held"),
+            "captured": attrgetter("captured"),
+            "released": attrgetter("released"),
+            "refunded": attrgetter("refunded"),
+            "lapsed": attrgetter("lapsed"),
+            "adjusted": attrgetter("adjusted"),
+            "closing": attrgetter("closing"),
+        },
     ),
 }
 
@@ -198,7 +179,7 @@ class _TableWriter:
         self._rows: list[list[str]] = []
 
     def write(self, line: Line) -> None:
-        self._rows.append(["" if value is None else _plain(value) for value in line.values()])
+        self._rows.append(["" if value is None else str(value) for value in line.values()])
 
     def end(self) -> None:
         print_table(self._columns, self._rows)
@@ -247,9 +228,3 @@ _WRITERS: Final[Mapping[str, Callable[[], Writer]]] = {"table": _TableWriter, "c
 def harmless(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula: an apostrophe goes before one that looks like it."""
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
-
-
-def _plain(value: str | int) -> str:
-    from rich.markup import escape
-
-    return escape(str(value))

@@ -7,6 +7,7 @@ than cloth can be: that is an edge of the drawing. The grain of the threads goes
 """
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from imageops.arrays import Array, Floats, Mask, Pixels, to_image, to_pixels
 from imageops.denoising import denoise, estimate_sigma
 from imageops.progress import OnProgress, between, ignore_progress
+from imageops.repairing.weaveborder import continued
 
 _BLOCK_PX = 64  # Twelve threads of the usual weave: enough for sharp peaks, small enough for bent cloth.
 _HOP_PX = 16
@@ -38,6 +40,7 @@ _RADIUS: Array = np.hypot(
 )
 
 _SHARES = (0.6, 1.0)  # Of the progress: the weave, the grain.
+_INSIDE = 0.8  # Of the blocks, about, lie inside the picture.
 
 
 class _Weave:
@@ -118,24 +121,54 @@ def _level_between(typical: Floats) -> Floats:
 
 
 def _suppress(logarithm: Floats, weave: _Weave, on_progress: OnProgress) -> Floats:
+    """Return the logarithm without the weave: by the blocks inside the picture, then by those across its border."""
     rows, columns = logarithm.shape
-    pad = _BLOCK_PX
-    result = np.zeros((rows + 2 * pad + _HOP_PX, columns + 2 * pad + _HOP_PX), np.float32)
-    row_of = np.pad(np.arange(rows), (pad, pad + _HOP_PX), mode="reflect")
-    tops = range(0, result.shape[0] - _BLOCK_PX + 1, _HOP_PX)
-    for top in tops:
-        on_progress(top / len(tops) / _HOP_PX)
-        band = np.pad(logarithm[row_of[top : top + _BLOCK_PX]], ((0, 0), (pad, pad + _HOP_PX)), mode="reflect")
-        # Of every block's left edge: rows of the view are blocks, and nothing is copied yet.
-        blocks = np.lib.stride_tricks.sliding_window_view(band, _BLOCK_PX, axis=1)[:, ::_HOP_PX].transpose(1, 0, 2)
+    pad = (_BLOCK_PX, _BLOCK_PX + _HOP_PX)
+    result = np.zeros((rows + sum(pad), columns + sum(pad)), np.float32)
+    inner = result[pad[0] : pad[0] + rows, pad[0] : pad[0] + columns]
+    inside = [range(pad[0], pad[0] + side - _BLOCK_PX + 1, _HOP_PX) for side in (rows, columns)]
+    ends = [
+        (*range(_HOP_PX, pad[0], _HOP_PX), *range(starts[-1] + _HOP_PX, pad[0] + side, _HOP_PX))
+        for starts, side in zip(inside, (rows, columns), strict=True)
+    ]
+    padded = np.pad(logarithm, pad)
+    _add_clean(result, padded, weave, inside[0], inside[1], between(0, _INSIDE, on_progress))
+    counts = [_counts(side, starts, pad[0]) for side, starts in zip((rows, columns), inside, strict=True)]
+    cloth = logarithm - inner / np.maximum(np.outer(*counts), _ENOUGH).astype(np.float32)
+    padded = continued(logarithm, cloth, pad)
+    every = sorted((*inside[1], *ends[1]))
+    _add_clean(result, padded, weave, ends[0], every, between(_INSIDE, (1 + _INSIDE) / 2, on_progress))
+    _add_clean(result, padded, weave, inside[0], ends[1], between((1 + _INSIDE) / 2, 1, on_progress))
+    return inner
+
+
+def _add_clean(
+    result: Floats,
+    padded: Floats,
+    weave: _Weave,
+    tops: Sequence[int],
+    lefts: Sequence[int],
+    on_progress: OnProgress,
+) -> None:
+    """Add the blocks that begin at these rows and columns of `padded`, without the weave, where they lie."""
+    for done, top in enumerate(tops):
+        on_progress(done / len(tops))
+        band = padded[top : top + _BLOCK_PX]
+        blocks = np.stack([band[:, left : left + _BLOCK_PX] for left in lefts])
         means = blocks.mean(axis=(1, 2), keepdims=True)
         spectra = weave.shrink(np.fft.rfft2((blocks - means) * _WINDOW))
         clean = np.fft.irfft2(spectra, s=(_BLOCK_PX, _BLOCK_PX)) + means * _WINDOW
         clean *= _WINDOW / np.float32(_OVERLAP)
-        for number, block in enumerate(clean):
-            left = number * _HOP_PX
+        for left, block in zip(lefts, clean, strict=True):
             result[top : top + _BLOCK_PX, left : left + _BLOCK_PX] += block
-    return result[pad : pad + rows, pad : pad + columns]
+
+
+def _counts(side: int, starts: Sequence[int], pad: int) -> Floats:
+    """Return how much of all blocks over each row or column of the picture these ones are."""
+    counts = np.zeros(side + pad, np.float32)
+    for start in starts:
+        counts[start : start + _BLOCK_PX] += _STEP**2
+    return counts[pad:] / np.float32(math.sqrt(_OVERLAP))
 
 
 def _apply(pixels: Pixels, change: Floats) -> Pixels:

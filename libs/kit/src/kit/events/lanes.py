@@ -4,6 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from kit.tasks import end
+
 Job = Callable[[], Awaitable[None]]
 
 
@@ -50,10 +52,7 @@ class KeyedLanes:
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
+        await end(*late)
 
     async def _run(self, key: str) -> None:
         waiting = self._waiting[key]

@@ -1,6 +1,5 @@
 """Proto ↔ domain, and nowhere else."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -8,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from atelier.billing.v1 import hold_pb2, hold_service_pb2, statement_pb2, wallet_service_pb2
 from atelier.common.v1 import money_pb2
 from atelier.events.v1 import billing_events_pb2
+from billing.charge import UNIT_OF
 from billing.domain import (
     Adjustment,
     Amount,
@@ -35,11 +35,6 @@ from kit.events import Event
 HOLD_RESOLVED: Final = "atelier.billing.v1.hold_resolved"
 BALANCE_LOW: Final = "atelier.billing.v1.balance_low"
 GRANT_LAPSED: Final = "atelier.billing.v1.grant_lapsed"
-_UNIT_OF: Final[Mapping[int, Unit]] = {
-    money_pb2.UNIT_POINTS: Unit.POINTS,
-    money_pb2.UNIT_COUNT: Unit.COUNT,
-    money_pb2.UNIT_FEN: Unit.FEN,
-}
 _PROTO_UNIT: Final = {
     Unit.POINTS: money_pb2.UNIT_POINTS,
     Unit.COUNT: money_pb2.UNIT_COUNT,
@@ -68,7 +63,7 @@ def to_ms(timestamp: Timestamp) -> int:
 def to_hold_order(request: hold_service_pb2.PlaceHoldRequest, *, client_id: str) -> HoldOrder:
     """What PlaceHold asks, for the client of the call's identity."""
     options = tuple(
-        PriceOption(unit=_UNIT_OF[option.unit], amount_per_output=option.amount_per_output)
+        PriceOption(unit=UNIT_OF[option.unit], amount_per_output=option.amount_per_output)
         for option in request.price.options
     )
     return HoldOrder(
@@ -90,7 +85,7 @@ def to_grant(request: wallet_service_pb2.GrantRequest) -> Grant:
     return Grant(
         id=request.grant_id,
         client_id=request.client_id,
-        amount=Amount(unit=_UNIT_OF[request.amount.unit], value=request.amount.value),
+        amount=Amount(unit=UNIT_OF[request.amount.unit], value=request.amount.value),
         note=request.note,
         expire_ms=to_ms(request.expire_time) if request.HasField("expire_time") else None,
         priority=request.priority,
@@ -110,7 +105,7 @@ def to_refund(request: wallet_service_pb2.RefundJobRequest) -> Refund:
 
 def to_mark(request: wallet_service_pb2.SetLowBalanceMarkRequest) -> Mark:
     """What SetLowBalanceMark asks."""
-    return Mark(client_id=request.client_id, unit=_UNIT_OF[request.unit], below=request.below)
+    return Mark(client_id=request.client_id, unit=UNIT_OF[request.unit], below=request.below)
 
 
 def to_adjustment(request: wallet_service_pb2.AdjustRequest) -> Adjustment:
@@ -118,7 +113,7 @@ def to_adjustment(request: wallet_service_pb2.AdjustRequest) -> Adjustment:
     return Adjustment(
         id=request.adjustment_id,
         client_id=request.client_id,
-        unit=_UNIT_OF[request.unit],
+        unit=UNIT_OF[request.unit],
         delta=request.delta,
         reason=request.reason,
         author=request.author,

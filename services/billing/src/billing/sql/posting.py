@@ -120,7 +120,7 @@ class SqlPosting(SqlBooksReader):
         )
 
     def _due(self, found: Sequence[Lot]) -> list[Lot]:
-        return [lot for lot in found if lot.lapse_ms <= self.now_ms] if found else []
+        return [lot for lot in found if lot.lapse_ms <= self.now_ms]
 
     def _lapse(self, due: Sequence[Lot]) -> None:
         """Take away what is left of lots that have expired. The account is locked."""

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, TextClause, text
 
 from billing.domain import Fault, Proof
+from billing.domain.lots import NEVER_MS
 
 FAULTS_PER_RULE_MAX: Final = 100  # Enough to see what happened; the answer stays far below a message's limit.
 
@@ -165,7 +166,7 @@ RULES: Final[dict[str, str]] = {
         LEFT JOIN refunds r ON t.id = 'refund:' || r.id
         WHERE t.kind = 'refund' AND r.id IS NULL
         ORDER BY t.number""",
-    "grant_is_a_lot_if_it_says_so": """
+    "grant_is_a_lot_if_it_says_so": f"""
         SELECT COALESCE(g.id, l.grant_id) AS subject,
                'granted with priority ' || COALESCE(g.priority, 0) || ', expiry ' || COALESCE(g.expire_ms, 0)
                || '; lot with priority ' || COALESCE(l.priority, 0) || ', expiry ' || COALESCE(l.expire_ms, 0) AS detail
@@ -173,8 +174,8 @@ RULES: Final[dict[str, str]] = {
         LEFT JOIN lots l ON l.grant_id = g.id
         WHERE CASE WHEN l.grant_id IS NULL THEN g.expire_ms IS NOT NULL OR g.priority > 0
               ELSE (g.expire_ms IS NULL AND g.priority = 0) OR l.client_id <> g.client_id OR l.unit <> g.unit
-                   OR l.priority <> g.priority OR l.expire_ms <> COALESCE(g.expire_ms, 253402300800000) END
-        ORDER BY g.id""",
+                   OR l.priority <> g.priority OR l.expire_ms <> COALESCE(g.expire_ms, {NEVER_MS}) END
+        ORDER BY g.id""",  # noqa: S608  A number of ours.
     "lot_has_grant": """
         SELECT l.grant_id AS subject, 'no such grant' AS detail
         FROM lots l

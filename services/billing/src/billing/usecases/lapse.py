@@ -17,8 +17,9 @@ class LapseLots:
 
     async def __call__(self) -> int:
         """Lapse every lot that is due and return how many there were."""
-        lapsed = 0
-        while wallets := await self._ledger.read(lambda books: books.lots_due(limit=BATCH_MAX)):
+        lapsed, before = 0, -1
+        while lapsed > before and (wallets := await self._ledger.read(lambda books: books.lots_due(limit=BATCH_MAX))):
+            before = lapsed  # A round without progress was another sweeper's; the next one is soon enough.
             for client_id, unit in wallets:
 
                 def lapse(books: Books, client_id: str = client_id, unit: Unit = unit) -> int:

@@ -13,6 +13,7 @@ from atelier.common.v1 import money_pb2
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.jobs.v1 import job_pb2
 from edge.body import Fields
+from edge.open.views import UNIT_NAMES
 from kit.errors import InvalidArgument, ModelUnknown
 
 INPUTS_MAX: Final = 16
@@ -21,7 +22,7 @@ PROMPT_CHARS_MAX: Final = 4000
 LABEL_CHARS_MAX: Final = 64
 QUOTE_CHARS_MAX: Final = 2048
 AMOUNT_MAX: Final = 10**12  # Billing's own limit.
-UNITS: Final = {"points": money_pb2.UNIT_POINTS, "count": money_pb2.UNIT_COUNT, "fen": money_pb2.UNIT_FEN}
+UNITS: Final = {name: unit for unit, name in UNIT_NAMES.items()}
 
 #: What each capability's pictures are, in the order the contract gives them; the last role takes the rest.
 INPUT_ROLES: Final[dict[str, tuple[str, ...]]] = {

@@ -22,6 +22,7 @@ from gateway.ports import Repositories, UnitOfWork
 from kit.errors import AppError
 from kit.ids import new_id
 from kit.logging import get_logger
+from kit.tasks import end
 
 log = get_logger(__name__)
 
@@ -157,9 +158,7 @@ class SendDeliveries:
                     async with asyncio.timeout(IDLE_S):
                         await self._poked.wait()
         finally:
-            for task in self._sending:
-                task.cancel()
-            await asyncio.gather(*self._sending, return_exceptions=True)
+            await end(*self._sending)
 
     async def _send_due(self) -> None:
         due = await self._uow.read(

@@ -17,8 +17,7 @@ from gateway.usecases.request import JobInput, JobRequest, check_roles, fingerpr
 from kit.errors import (
     AppError,
     DailyQuotaExceeded,
-    DeadlineExceeded,
-    DependencyUnavailable,
+    ErrorReason,
     InvalidArgument,
     JobFenced,
     QuoteInvalid,
@@ -28,6 +27,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 FENCED_TRIES_MAX: Final = 4  # Each costs a crash between hold and commit; more means something else is wrong.
 SEED_BITS: Final = 32
+#: After these the job may have been accepted all the same; a repeat with the same idempotency key tells.
+OUTCOME_UNKNOWN: Final = frozenset(
+    {ErrorReason.INTERNAL, ErrorReason.DEPENDENCY_UNAVAILABLE, ErrorReason.DEADLINE_EXCEEDED, ErrorReason.CANCELLED}
+)
 IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -111,8 +114,9 @@ class Submit:
         if quote is not None:
             quote.check(client=client, model=model, parameters=parameters)
         measured = quote.input if quote is not None else model.measure.input
+        price: Priced | None = None
         if not measured:  # Refused before anything is asked of others.
-            self._price(model, parameters, None, quote).within(request.max_cost)
+            price = self._price(model, parameters, None, quote).within(request.max_cost)
         if request.webhook_url:
             self._webhooks.check(request.webhook_url, field="webhook_url")
         texts = [(f"parameters.{name}", text) for name, text in model.moderated_texts(parameters)]
@@ -120,12 +124,12 @@ class Submit:
         inputs, size = await self._inputs(request.inputs, client, measured=measured)
         taken_in = {one.asset_id for one in inputs} - {one.asset_id for one in request.inputs} - {""}
         try:
-            price = self._price(model, parameters, size, quote).within(request.max_cost)
+            if price is None:
+                price = self._price(model, parameters, size, quote).within(request.max_cost)
             answer = await self._accept(request, client, model=model, parameters=parameters, inputs=inputs, price=price)
-        except (DependencyUnavailable, DeadlineExceeded):
-            raise  # The job may exist and use it.
-        except AppError:
-            await self._inputs.drop(taken_in, client)
+        except AppError as error:
+            if error.reason not in OUTCOME_UNKNOWN:  # Else the job may exist and use it.
+                await self._inputs.drop(taken_in, client)
             raise
         if getattr(answer, "reused", False):
             await self._inputs.drop(taken_in - {one.asset_id for one in answer.job.inputs}, client)
