@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from quality_damage import weave
-from quality_metrics import Array, hold, psnr, ssim
+from quality_metrics import Array, hold, luma, psnr, ssim
 from quality_pictures import PHOTOGRAPHS, Pixels, picture, textile_print
 
 from imageops.repairing.fabric import remove_fabric
+from imageops.repairing.weaveborder import continued
 
 CLOTHS = (
     {"period": 5.0, "degrees": 3.0},
@@ -16,6 +17,7 @@ CLOTHS = (
     {"period": 6.0, "degrees": 8.0, "warp_px": 1.5},
 )
 BLOCK_PX = 64
+BORDER_PX = 16
 
 
 def clean(pixels: Pixels) -> Pixels:
@@ -54,6 +56,49 @@ def test_weave_goes_and_the_print_stays() -> None:
     hold("gain over the woven picture, dB (naive: Gaussian 2)", ours[0], bar=6.0, naive=blurred[0])
     hold("SSIM (naive: Gaussian 2)", ours[1], bar=0.83, naive=blurred[1])
     hold("weave's peaks cut by, dB (naive: nothing)", ours[2], bar=12.0, naive=0.0)
+
+
+def at_border(shape: tuple[int, ...]) -> Array:
+    where = np.ones(shape[:2], bool)
+    where[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = False
+    return where
+
+
+def left(woven: Pixels, result: Pixels, truth: Pixels, where: Array) -> float:
+    """The share of the weave's strength that is still there."""
+    before, after = ((np.log(luma(each)[where] + 4.0) - np.log(luma(truth)[where] + 4.0)) for each in (woven, result))
+    return float((before * after).sum() / (before * before).sum())
+
+
+def mirrored(logarithm: Array, _cloth: Array, pad: tuple[int, int]) -> Array:
+    """The naive way on beyond the border: the cloth turns round, and its threads run in another direction."""
+    return np.pad(logarithm, [pad, pad], mode="reflect")
+
+
+def test_weave_goes_at_the_border_as_it_does_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = []
+    for way in (continued, mirrored):
+        monkeypatch.setattr("imageops.repairing.fabric.continued", way)
+        measured = []
+        for seed, truth in enumerate((*(picture(name) for name in PHOTOGRAPHS[:3]), textile_print())):
+            for cloth in CLOTHS:
+                woven = weave(truth, seed, **cloth)
+                result, where = clean(woven), at_border(truth.shape)
+                gain = psnr(result, truth, where) - psnr(woven, truth, where)
+                shares = [left(woven, result, truth, place) for place in (where, ~where)]
+                measured.append((gain, ssim(result, truth, where), *shares))
+        figures.append(np.mean(measured, axis=0))
+    (gain, alike, share, inside), (naive_gain, naive_alike, naive_share, naive_inside) = figures
+    hold("border: gain over the woven picture, dB (naive: mirrored)", gain, bar=6.6, naive=naive_gain)
+    hold("border: SSIM (naive: mirrored)", alike, bar=0.84, naive=naive_alike)
+    hold("border: share of the weave left (naive: mirrored)", share, bar=0.27, naive=naive_share, upper=True)
+    hold(
+        "border: times the share left inside (naive: mirrored)",
+        share / inside,
+        bar=1.3,
+        naive=naive_share / naive_inside,
+        upper=True,
+    )
 
 
 @pytest.mark.parametrize("name", [*PHOTOGRAPHS, "grass", "gravel", "print"])

@@ -132,13 +132,13 @@ def _suppress(logarithm: Floats, weave: _Weave, on_progress: OnProgress) -> Floa
         for starts, side in zip(inside, (rows, columns), strict=True)
     ]
     padded = np.pad(logarithm, pad)
-    _add_clean(result, padded, weave, inside[0], inside[1], between(0, _INSIDE, on_progress))
+    _add_clean(result, padded, weave, (inside[0], inside[1]), between(0, _INSIDE, on_progress))
     counts = [_counts(side, starts, pad[0]) for side, starts in zip((rows, columns), inside, strict=True)]
     cloth = logarithm - inner / np.maximum(np.outer(*counts), _ENOUGH).astype(np.float32)
     padded = continued(logarithm, cloth, pad)
     every = sorted((*inside[1], *ends[1]))
-    _add_clean(result, padded, weave, ends[0], every, between(_INSIDE, (1 + _INSIDE) / 2, on_progress))
-    _add_clean(result, padded, weave, inside[0], ends[1], between((1 + _INSIDE) / 2, 1, on_progress))
+    _add_clean(result, padded, weave, (ends[0], every), between(_INSIDE, (1 + _INSIDE) / 2, on_progress))
+    _add_clean(result, padded, weave, (inside[0], ends[1]), between((1 + _INSIDE) / 2, 1, on_progress))
     return inner
 
 
@@ -146,11 +146,11 @@ def _add_clean(
     result: Floats,
     padded: Floats,
     weave: _Weave,
-    tops: Sequence[int],
-    lefts: Sequence[int],
+    starts: tuple[Sequence[int], Sequence[int]],
     on_progress: OnProgress,
 ) -> None:
     """Add the blocks that begin at these rows and columns of `padded`, without the weave, where they lie."""
+    tops, lefts = starts
     for done, top in enumerate(tops):
         on_progress(done / len(tops))
         band = padded[top : top + _BLOCK_PX]
