@@ -9,7 +9,7 @@ from quality_metrics import Array, hold, luma, psnr, ssim
 from quality_pictures import PHOTOGRAPHS, Pixels, picture, textile_print
 
 from imageops.repairing.fabric import remove_fabric
-from imageops.repairing.weaveborder import continued
+from imageops.repairing.weaveborder import continue_weave
 
 CLOTHS = (
     {"period": 5.0, "degrees": 3.0},
@@ -70,15 +70,15 @@ def left(woven: Pixels, result: Pixels, truth: Pixels, where: Array) -> float:
     return float((before * after).sum() / (before * before).sum())
 
 
-def mirrored(logarithm: Array, _cloth: Array, pad: tuple[int, int]) -> Array:
+def mirrored(padded: Array, logarithm: Array, pad: tuple[int, int]) -> None:
     """The naive way on beyond the border: the cloth turns round, and its threads run in another direction."""
-    return np.pad(logarithm, [pad, pad], mode="reflect")
+    padded[:] = np.pad(logarithm, pad, mode="reflect")
 
 
 def test_weave_goes_at_the_border_as_it_does_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = []
-    for way in (continued, mirrored):
-        monkeypatch.setattr("imageops.repairing.fabric.continued", way)
+    for way in (continue_weave, mirrored):
+        monkeypatch.setattr("imageops.repairing.fabric.continue_weave", way)
         measured = []
         for seed, truth in enumerate((*(picture(name) for name in PHOTOGRAPHS[:3]), textile_print())):
             for cloth in CLOTHS:

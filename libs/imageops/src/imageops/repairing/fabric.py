@@ -16,7 +16,7 @@ from PIL import Image
 from imageops.arrays import Array, Floats, Mask, Pixels, to_image, to_pixels
 from imageops.denoising import denoise, estimate_sigma
 from imageops.progress import OnProgress, between, ignore_progress
-from imageops.repairing.weaveborder import continued
+from imageops.repairing.weaveborder import continue_weave
 
 _BLOCK_PX = 64  # Twelve threads of the usual weave: enough for sharp peaks, small enough for bent cloth.
 _HOP_PX = 16
@@ -133,9 +133,10 @@ def _suppress(logarithm: Floats, weave: _Weave, on_progress: OnProgress) -> Floa
     ]
     padded = np.pad(logarithm, pad)
     _add_clean(result, padded, weave, (inside[0], inside[1]), between(0, _INSIDE, on_progress))
-    counts = [_counts(side, starts, pad[0]) for side, starts in zip((rows, columns), inside, strict=True)]
-    cloth = logarithm - inner / np.maximum(np.outer(*counts), _ENOUGH).astype(np.float32)
-    padded = continued(logarithm, cloth, pad)
+    down, right = (_shares(side, starts, pad[0]) for side, starts in zip((rows, columns), inside, strict=True))
+    for row in range(rows):
+        padded[pad[0] + row, pad[0] : pad[0] + columns] -= inner[row] / (down[row] * right)
+    continue_weave(padded, logarithm, pad)
     every = sorted((*inside[1], *ends[1]))
     _add_clean(result, padded, weave, (ends[0], every), between(_INSIDE, (1 + _INSIDE) / 2, on_progress))
     _add_clean(result, padded, weave, (inside[0], ends[1]), between((1 + _INSIDE) / 2, 1, on_progress))
@@ -163,12 +164,12 @@ def _add_clean(
             result[top : top + _BLOCK_PX, left : left + _BLOCK_PX] += block
 
 
-def _counts(side: int, starts: Sequence[int], pad: int) -> Floats:
-    """Return how much of all blocks over each row or column of the picture these ones are."""
-    counts = np.zeros(side + pad, np.float32)
+def _shares(side: int, starts: Sequence[int], pad: int) -> Floats:
+    """Return how much of all blocks over each row or column of the picture those that begin at `starts` are."""
+    shares = np.full(side + pad, _ENOUGH, np.float32)
     for start in starts:
-        counts[start : start + _BLOCK_PX] += _STEP**2
-    return counts[pad:] / np.float32(math.sqrt(_OVERLAP))
+        shares[start : start + _BLOCK_PX] += _STEP**2 / np.float32(math.sqrt(_OVERLAP))
+    return shares[pad:]
 
 
 def _apply(pixels: Pixels, change: Floats) -> Pixels:

@@ -17,20 +17,23 @@ _STEP_MIN, _STEP_MAX = 24, 72  # Pixels inwards; among so many repeats one is ne
 _ASIDE_PX = 16  # And along the border.
 
 
-def continued(logarithm: Floats, weave: Floats, pad: tuple[int, int]) -> Floats:
-    """Return the picture's logarithm with `pad[0]` pixels more above and left, `pad[1]` below and right.
+def continue_weave(padded: Floats, logarithm: Floats, pad: tuple[int, int]) -> None:
+    """Make of `padded` the picture's logarithm with `pad[0]` pixels more above and left, `pad[1]` below and right.
 
-    `weave` is the cloth's part of it, sure but for UNSURE_PX along the border; both are height x width,
-    and at least 128 each way.
+    It comes with the cloth's part of the logarithm inside, sure but for UNSURE_PX along the border, and
+    without meaning outside. The picture is at least 128 pixels each way.
     """
-    # Each turn extends what are the columns' ends then: left and right first, then the rest over the new width.
-    cloth = np.pad(weave, [pad, pad])
-    inner = slice(pad[0], pad[0] + weave.shape[0]), slice(pad[0], pad[0] + weave.shape[1])
-    _extend(cloth[inner[0]].T, pad)
-    _extend(cloth, pad)
-    drawing = np.pad(logarithm - cloth[inner], [pad, pad], mode="reflect")
-    drawing += cloth
-    return drawing
+    places = [slice(pad[0], pad[0] + side) for side in logarithm.shape]
+    inner = padded[places[0], places[1]]
+    # Columns first; the rows are then continued over the new width, so that corners are too.
+    _extend(padded[places[0]].T, pad)
+    _extend(padded, pad)
+    rows, columns = (np.pad(np.arange(side), pad, mode="reflect") for side in logarithm.shape)
+    for end in (slice(0, places[0].start), slice(places[0].stop, None)):
+        padded[end] += (logarithm[rows[end]] - inner[rows[end]])[:, columns]
+    for end in (slice(0, places[1].start), slice(places[1].stop, None)):
+        padded[places[0], end] += logarithm[:, columns[end]] - inner[:, columns[end]]
+    inner[:] = logarithm
 
 
 def _extend(cloth: Floats, pad: tuple[int, int]) -> None:
