@@ -17,6 +17,7 @@ _PATCH_PX = 2  # To each side: 5 x 5 patches.
 _SOFTNESS = 0.75  # Of the noise: where a difference halves a weight. Best at 10 levels, near the best at 25.
 _TILE_PX = 256  # Planes of a tile stay in the CPU's cache.
 _MARGIN_PX = 2 * _REACH_PX + _PATCH_PX  # Both pixels of a pair learn from it, so pairs begin this far outside.
+_UNLIKE_MAX = 30.0  # Beyond it a weight is nothing, and as a number so small that CPUs compute slowly with it.
 _SAMPLE_PIXELS_MAX = 1 << 21  # The median of more says the same.
 
 # Daubechies' second wavelet: blind to straight slopes, so that gradients and soft edges are no grain.
@@ -121,5 +122,5 @@ def _likeness(one: list[Floats], other: list[Floats], sigma: float) -> Floats:
     mean = cv2.boxFilter(squares, cv2.CV_32F, (side, side))
     by_grain = 2 * sigma * sigma * len(one)
     slope = -1.0 / (len(one) * (_SOFTNESS * sigma) ** 2)
-    excess = cv2.max(mean, by_grain)  # type: ignore[call-overload]
-    return np.asarray(cv2.exp(cv2.addWeighted(excess, slope, excess, 0.0, -slope * by_grain)), np.float32)
+    np.clip(mean, by_grain, by_grain - _UNLIKE_MAX / slope, out=mean)
+    return np.asarray(cv2.exp(cv2.addWeighted(mean, slope, mean, 0.0, -slope * by_grain)), np.float32)
