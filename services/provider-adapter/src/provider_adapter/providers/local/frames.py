@@ -14,6 +14,12 @@ from typing import Any, BinaryIO
 HEAD_BYTES_MAX = 1024 * 1024  # A prompt and a traceback are kilobytes.
 BLOB_BYTES_MAX = 1024 * 1024 * 1024  # Above the largest PNG an operation may give.
 
+#: The service moves files in pieces of this size and does something else in between: copying a hundred megabytes at
+#: once would hold up every client for a tenth of a second.
+PIECE_BYTES = 256 * 1024
+
+Blob = bytes | bytearray
+
 _LENGTH = struct.Struct(">I")
 
 
@@ -24,7 +30,7 @@ class FrameInvalid(Exception):
 class Frame:
     """A head and its files; `kind` says what it is about."""
 
-    def __init__(self, kind: str, head: Mapping[str, Any] | None = None, blobs: Sequence[bytes] = ()) -> None:
+    def __init__(self, kind: str, head: Mapping[str, Any] | None = None, blobs: Sequence[Blob] = ()) -> None:
         self.kind = kind
         self.head: Mapping[str, Any] = head or {}
         self.blobs = list(blobs)
@@ -43,16 +49,31 @@ async def read_frame(stream: asyncio.StreamReader) -> Frame:
     (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
     _check(length <= HEAD_BYTES_MAX, "the head is too long")
     kind, head, sizes = _parse_head(await stream.readexactly(length))
-    return Frame(kind, head, [await stream.readexactly(size) for size in sizes])
+    return Frame(kind, head, [await _read_blob(stream, size) for size in sizes])
 
 
 async def write_frame(stream: asyncio.StreamWriter, frame: Frame) -> None:
     """Send a frame, piece by piece. Raises OSError when the other side has ended."""
     stream.write(frame.head_bytes())
     for blob in frame.blobs:
-        stream.write(blob)
-        await stream.drain()
+        view = memoryview(blob)
+        for start in range(0, len(blob), PIECE_BYTES):
+            stream.write(view[start : start + PIECE_BYTES])
+            await stream.drain()
     await stream.drain()
+
+
+async def _read_blob(stream: asyncio.StreamReader, size: int) -> bytearray:
+    """Fill a buffer of the right size, instead of letting the stream grow one and copying it."""
+    blob = bytearray(size)
+    view, filled = memoryview(blob), 0
+    while filled < size:
+        piece = await stream.read(min(PIECE_BYTES, size - filled))
+        if not piece:
+            raise asyncio.IncompleteReadError(b"", size - filled)
+        view[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    return blob
 
 
 def read_frame_blocking(stream: BinaryIO) -> Frame | None:

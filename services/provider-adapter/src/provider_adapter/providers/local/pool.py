@@ -14,13 +14,8 @@ from typing import Self
 
 from provider_adapter.providers.local.errors import EngineClosed, EngineCrashed, EngineTimeout, OperationRefused
 from provider_adapter.providers.local.lending import Lending
-from provider_adapter.providers.local.process import (
-    END_S_MAX,
-    EngineJob,
-    EngineOutput,
-    NotStarted,
-    WorkerProcess,
-)
+from provider_adapter.providers.local.process import EngineJob, EngineOutput, NotStarted, WorkerProcess
+from provider_adapter.providers.local.program import Program
 
 MEMORY_BYTES_MAX = 2 * 1024**3  # A 24-megapixel photograph doubled, with its PNG, fits.
 TIMEOUT_S = 120.0  # Eight times the longest operation on a megapixel; a job may name its own.
@@ -53,6 +48,7 @@ class EnginePool:
         self._lending = Lending()
         self._alive: set[WorkerProcess] = set()
         self._keepers: list[asyncio.Task[None]] = []
+        self._first: list[Program] = []  # Started, and not yet in a keeper's hands.
         self._open = False
 
     @property
@@ -61,9 +57,14 @@ class EnginePool:
         return sorted(worker.pid for worker in self._alive)
 
     def start(self) -> None:
-        """Begin to start the workers in the background and return at once; jobs wait for the first one."""
+        """Start the workers' programs, and return while they get ready; jobs wait for the first one.
+
+        Called before the process has a gRPC channel or server.
+        """
         assert not self._keepers, "a pool starts once"
         self._open = True
+        with contextlib.suppress(OSError):  # The keepers try again, and say so if it stays like this.
+            self._first.extend(self._spawn() for _ in range(self.workers))
         self._keepers = [asyncio.create_task(self._keep_worker()) for _ in range(self.workers)]
 
     async def close(self) -> None:
@@ -73,6 +74,11 @@ class EnginePool:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
+        while self._first:  # Of keepers that were cancelled before their first step.
+            program = self._first.pop()
+            program.kill()
+            program.socket.close()
+            await program.ended()
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -136,12 +142,15 @@ class EnginePool:
             else:
                 worker.kill()
 
+    def _spawn(self) -> Program:
+        return Program(operations=self._operations, memory_bytes_max=self._memory_bytes_max)
+
     async def _keep_worker(self) -> None:
         """Keep one worker alive for ever: start it, lend it, and when it is gone start the next."""
         failed = 0
         while True:
             try:
-                worker = await WorkerProcess.start(operations=self._operations, memory_bytes_max=self._memory_bytes_max)
+                worker = await WorkerProcess.start(self._first.pop() if self._first else self._spawn())
             except (EngineCrashed, OSError) as error:
                 failed += 1
                 if failed >= _STARTS_FAILED_MAX and not self._alive:
@@ -155,10 +164,7 @@ class EnginePool:
                 await worker.ended()
             finally:
                 self._alive.discard(worker)
-                worker.kill()
-                with contextlib.suppress(TimeoutError):  # Stuck in the kernel: not ours to wait for.
-                    async with asyncio.timeout(END_S_MAX):
-                        await worker.ended()
+                await worker.close()
 
 
 def _not_starting(error: Exception) -> EngineCrashed:

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,30 +10,19 @@ from provider_adapter.providers.local.errors import (
     EngineOutOfMemory,
     OperationRefused,
 )
-from provider_adapter.providers.local.frames import Frame, FrameInvalid, read_frame, write_frame
+from provider_adapter.providers.local.frames import Blob, Frame, FrameInvalid, read_frame, write_frame
+from provider_adapter.providers.local.program import Program
 
 START_S_MAX = 60.0  # A start takes half a second; a machine with every core busy needs its time.
 END_S_MAX = 5.0  # After SIGKILL; freeing two gigabytes takes a tenth of a second.
 _STREAM_BYTES = 1024 * 1024  # How much of a large file may wait in the service's memory unread.
-
-# Nothing else of the service's environment is handed on: it holds secrets, and workers parse strangers' files.
-_ENVIRONMENT_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "XDG_CACHE_HOME")
-_ENVIRONMENT_KEPT_PREFIXES = ("LC_", "PYTHON")
-_ENVIRONMENT_SET = {
-    # One thread a worker: more would fight over the cores, and sums in another order are other pictures.
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOutput:
     """One finished file."""
 
-    data: bytes
+    data: Blob
     mime_type: str
     width: int
     height: int
@@ -59,48 +46,39 @@ class NotStarted(Exception):
 class WorkerProcess:
     """A live worker. Not for two jobs at once; after any error but OperationRefused it must be killed."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._process = process
-        self._requests, self._replies = process.stdin, process.stdout
-        self._draining: asyncio.Task[None] | None = None  # Set once killed.
+    def __init__(self, program: Program, replies: asyncio.StreamReader, requests: asyncio.StreamWriter) -> None:
+        self._program = program
+        self._requests, self._replies = requests, replies
 
     @classmethod
-    async def start(cls, *, operations: str, memory_bytes_max: int) -> "WorkerProcess":
-        """Start a worker and return it when it is ready. Raises EngineCrashed."""
-        command = [sys.executable, "-P", "-X", "faulthandler", "-m", "provider_adapter.providers.local.worker"]
-        command += ["--operations", operations, "--memory-bytes-max", str(memory_bytes_max)]
-        command += ["--parent-pid", str(os.getpid())]
-        worker = cls(
-            await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=_STREAM_BYTES,
-                env=_environment(),
-            )
-        )
+    async def start(cls, program: Program) -> "WorkerProcess":
+        """Return the program as a worker when it is ready. Raises EngineCrashed, with the program killed."""
+        try:
+            streams = await asyncio.open_unix_connection(sock=program.socket, limit=_STREAM_BYTES)
+        except BaseException:
+            program.kill()
+            program.socket.close()
+            raise
+        worker = cls(program, *streams)
         try:
             async with asyncio.timeout(START_S_MAX):
                 await worker._wait_ready()
-        except (TimeoutError, asyncio.IncompleteReadError, FrameInvalid) as error:
+        except (TimeoutError, asyncio.IncompleteReadError, OSError, FrameInvalid) as error:
             detail = await worker._obituary()
-            worker.kill()
+            await worker.close()
             raise EngineCrashed("an engine worker did not start", detail=detail) from error
         except BaseException:
-            worker.kill()
-            await worker.ended()
+            await worker.close()
             raise
         return worker
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._program.pid
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None
+        return self._program.status is None
 
     async def run(self, job: EngineJob, on_progress: Callable[[float], None]) -> list[EngineOutput]:
         """Do a job. Raises NotStarted, OperationRefused, EngineCrashed, and what `on_progress` raises."""
@@ -125,32 +103,33 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Stop the worker now, whatever it does. Killing a dead one does nothing."""
-        if self._draining is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            self._draining = asyncio.create_task(self._drain())
+        self._program.kill()
 
     async def ended(self) -> None:
         """Return when the process is gone."""
-        await self._process.wait()
+        await self._program.ended()
+
+    async def close(self) -> None:
+        """Kill the worker and return when nothing of it is left; at the latest after END_S_MAX."""
+        self.kill()
+        self._requests.close()
+        with contextlib.suppress(TimeoutError, OSError):  # Stuck in the kernel: not ours to wait for.
+            async with asyncio.timeout(END_S_MAX):
+                await self.ended()
+                await self._requests.wait_closed()
 
     async def _wait_ready(self) -> None:
         frame = await read_frame(self._replies)
         if frame.kind != "ready":
             raise FrameInvalid(frame.kind)
 
-    async def _drain(self) -> None:
-        """Read what a killed worker had still sent: asyncio calls a process ended once its pipes are."""
-        with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: `run` is reading, and will see the end.
-            while await self._replies.read(_STREAM_BYTES):
-                pass
-
     async def _obituary(self) -> str:
         try:
             async with asyncio.timeout(END_S_MAX):
-                status = await self._process.wait()
+                await self._program.ended()
         except TimeoutError:
             return "it closed its pipe and lives"
+        status = self._program.status or 0
         return f"signal {-status}" if status < 0 else f"exit status {status}"
 
 
@@ -175,12 +154,3 @@ def _outcome(operation: str, frame: Frame) -> list[EngineOutput]:
     if frame.kind == "failed":
         raise EngineCrashed(f"{operation} failed with {head['error']}", detail=head["detail"])
     raise FrameInvalid(frame.kind)
-
-
-def _environment() -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _ENVIRONMENT_KEPT or name.startswith(_ENVIRONMENT_KEPT_PREFIXES)
-    }
-    return kept | _ENVIRONMENT_SET

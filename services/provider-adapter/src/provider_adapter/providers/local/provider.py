@@ -1,6 +1,6 @@
 """The built-in engine as a provider: the work is done inside the submit, and doing it twice costs nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from kit.errors import ErrorReason
@@ -18,6 +18,7 @@ from provider_adapter.ports import (
     Unclear,
 )
 from provider_adapter.providers.local.errors import EngineClosed, EngineCrashed, EngineTimeout, OperationRefused
+from provider_adapter.providers.local.frames import PIECE_BYTES, Blob
 from provider_adapter.providers.local.pool import EnginePool
 from provider_adapter.providers.local.process import EngineOutput
 
@@ -126,12 +127,23 @@ def _finished(outputs: Sequence[EngineOutput]) -> Finished:
     """Texts among the engine's files are notes; files in another role than a result proper are by-products."""
     return Finished(
         files=[
-            OutputFile.of_bytes(each.data, mime_hint=each.mime_type, role=each.role, extra=each.role not in _COUNTED)
+            OutputFile(
+                chunks=_pieces_of(each.data), mime_hint=each.mime_type, role=each.role, extra=each.role not in _COUNTED
+            )
             for each in outputs
             if each.mime_type != NOTE_MIME_TYPE
         ],
         notes={each.role: each.data.decode() for each in outputs if each.mime_type == NOTE_MIME_TYPE},
     )
+
+
+def _pieces_of(data: Blob) -> Callable[[], AsyncIterator[bytes]]:
+    async def pieces() -> AsyncIterator[bytes]:
+        view = memoryview(data)
+        for start in range(0, len(data), PIECE_BYTES):
+            yield bytes(view[start : start + PIECE_BYTES])
+
+    return pieces
 
 
 def _from_refused(refused: OperationRefused) -> Failed:

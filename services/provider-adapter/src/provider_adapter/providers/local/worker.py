@@ -10,7 +10,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from imageops import Operation, Refused
 from provider_adapter.providers.local.frames import Frame, read_frame_blocking, write_frame_blocking
@@ -79,7 +79,8 @@ def _answer(operations: Mapping[str, Operation], request: Frame, on_progress: Ca
     if operation is None:
         return _refused("unknown_operation", "The local engine has no such operation.", "operation")
     try:
-        outputs = operation.run(request.blobs, request.head["parameters"], request.head["seed"], on_progress)
+        inputs = cast("list[bytes]", request.blobs)  # As `read_frame_blocking` makes them.
+        outputs = operation.run(inputs, request.head["parameters"], request.head["seed"], on_progress)
     except MemoryError:
         return Frame("out_of_memory")
     except Refused as refused:
