@@ -36,19 +36,57 @@ class ProviderAdapter:
     def __init__(
         self, settings: ProviderSettings, resources: Resources, *, providers: Iterable[Known] | None = None
     ) -> None:
-        """Build everything; nothing runs yet. `providers`: the registry's, unless a test brings its own.
+        """Build the providers; nothing runs yet. `providers`: the registry's, unless a test brings its own.
 
         Raises ValueError for settings that cannot work.
         """
         self._grace_s = settings.stop_grace_s
         self.stop_timeout_s = settings.stop_grace_s + 2 * GIVE_BACK_S + PROVIDERS_CLOSE_S  #: The longest `stop` takes.
         self._roster = Roster(known_providers(settings) if providers is None else providers)
-        leases = GrpcLeases(lease_grpc.LeaseServiceStub(resources.connect(settings.jobs_target)))
+        self._settings, self._resources = settings, resources
+        self._worker: Worker | None = None
+        self._servicer = ProviderServicer(self._roster)
+
+    @property
+    def worker(self) -> Worker:
+        """Who leases and works. Only after `start`."""
+        assert self._worker is not None, "the adapter is started"
+        return self._worker
+
+    def register(self, server: AnyServer) -> None:
+        """Put the servicer on a server."""
+        server.add(provider_grpc.add_ProviderServiceServicer_to_server, self._servicer)
+
+    async def start(self) -> None:
+        """Start the providers and begin to lease.
+
+        The providers come first: the engine's processes are started before this process has any channel.
+        """
+        await self._roster.start()
+        self._worker = self._connected()
+        self._worker.start()
+
+    async def drain(self) -> None:
+        """Lease no more, and give back what is not begun or can be resumed by another worker."""
+        if self._worker is not None:
+            await self._worker.drain()
+
+    async def stop(self) -> None:
+        """Let running jobs finish within the grace, give the rest back, stop the providers."""
+        try:
+            if self._worker is not None:
+                await self._worker.stop(self._grace_s)
+        finally:
+            await self._roster.close()
+
+    def _connected(self) -> Worker:
+        settings, connect = self._settings, self._resources.connect
+        leases = GrpcLeases(lease_grpc.LeaseServiceStub(connect(settings.jobs_target)))
         assets = GrpcAssets(
-            assets_grpc.AssetServiceStub(resources.connect(settings.assets_target)),
+            assets_grpc.AssetServiceStub(connect(settings.assets_target)),
             TicketSigner(settings.internal_secret),
         )
-        self.worker = Worker(
+        return Worker(
             leases=leases,
             doings=Doings(
                 roster=self._roster,
@@ -56,33 +94,12 @@ class ProviderAdapter:
                 find_inputs=FindInputs(assets),
                 store_outputs=StoreOutputs(assets),
             ),
-            clock=resources.clock,
+            clock=self._resources.clock,
             pool=settings.pool,
             worker_id=_worker_id(),
             slots=settings.slots or self._roster.running_max + PREFETCH,
             lease_s=settings.lease_s,
         )
-        self._servicer = ProviderServicer(self._roster)
-
-    def register(self, server: AnyServer) -> None:
-        """Put the servicer on a server."""
-        server.add(provider_grpc.add_ProviderServiceServicer_to_server, self._servicer)
-
-    async def start(self) -> None:
-        """Start the providers and begin to lease."""
-        await self._roster.start()
-        self.worker.start()
-
-    async def drain(self) -> None:
-        """Lease no more, and give back what is not begun or can be resumed by another worker."""
-        await self.worker.drain()
-
-    async def stop(self) -> None:
-        """Let running jobs finish within the grace, give the rest back, stop the providers."""
-        try:
-            await self.worker.stop(self._grace_s)
-        finally:
-            await self._roster.close()
 
 
 def main() -> None:
