@@ -13,7 +13,7 @@ from provider_adapter import ports
 from provider_adapter.ports import Failed, Outcome, Provider, Task
 from provider_adapter.providers.local.pool import EnginePool
 from provider_adapter.providers.local.provider import LocalProvider
-from testkit.provider import Behavior, FakeProvider, FakeUpstream, picture
+from testkit.fakeprovider import Behavior, FakeProvider, FakeUpstream, picture
 
 TIMEOUT_S = 60.0
 

@@ -42,7 +42,7 @@ from provider_adapter import ports
 from provider_adapter.config import ProviderSettings
 from provider_adapter.main import ProviderAdapter
 from provider_adapter.usecases.roster import Known
-from testkit.provider import FakeProvider, FakeUpstream
+from testkit.fakeprovider import FakeProvider, FakeUpstream
 
 SECRET = SecretStr("a secret of the deployment, 32 or more")
 CLIENT = "client-1"

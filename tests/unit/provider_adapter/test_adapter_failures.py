@@ -7,7 +7,7 @@ import pytest
 from atelier.jobs.v1 import attempt_pb2, job_pb2
 from kit.errors import DependencyUnavailable, ErrorReason, InputTooLarge, LeaseLost
 from provider_adapter.ports import Failed, Outcome
-from testkit.provider import Behavior, picture
+from testkit.fakeprovider import Behavior, picture
 
 FINISHED = attempt_pb2.ATTEMPT_STATE_FINISHED
 

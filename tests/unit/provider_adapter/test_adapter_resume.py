@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from atelier.jobs.v1 import attempt_pb2
-from testkit.provider import Behavior, picture
+from testkit.fakeprovider import Behavior, picture
 
 ACCEPTED = attempt_pb2.ATTEMPT_STATE_ACCEPTED
 INTENDED = attempt_pb2.ATTEMPT_STATE_INTENDED

@@ -7,7 +7,7 @@ import pytest
 
 from kit import crash
 from kit.errors import DependencyUnavailable, JobNotFound
-from testkit.provider import Behavior
+from testkit.fakeprovider import Behavior
 
 
 @pytest.fixture

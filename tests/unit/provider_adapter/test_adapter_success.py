@@ -12,7 +12,7 @@ from atelier.providers.v1 import provider_service_pb2_grpc as provider_grpc
 from kit.errors import DeadlineExceeded, DependencyUnavailable, Internal, StorageFull, Unimplemented
 from kit.ids import is_id
 from provider_adapter.domain import output_asset_id, seed_of
-from testkit.provider import Behavior, picture
+from testkit.fakeprovider import Behavior, picture
 
 
 async def test_job_is_reported_with_its_stored_output_when_the_provider_answers_at_once(house: Any) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from atelier.jobs.v1 import job_pb2
-from testkit.provider import Behavior, picture
+from testkit.fakeprovider import Behavior, picture
 
 
 async def test_job_runs_from_input_to_report(house_on_the_wire: Any) -> None:

@@ -24,6 +24,7 @@ LONG_POLL_MARGIN_S: Final = 5.0  # For the answer of a long poll to arrive after
 FETCH_S: Final = 60.0  # The asset store gives a URL 30 s, and then looks into the file.
 TRANSFER_S: Final = 300.0  # The largest asset (512 MiB) over a slow link between services, and a look into it.
 TICKET_S: Final = 900.0  # Longer than the longest transfer; every try gets a new one.
+LINK_S: Final = 3600.0  # Providers fetch inputs when they begin, which may be behind a queue.
 CHUNK_BYTES: Final = 256 * 1024  # Few messages, and little memory behind a slow reader.
 FETCHED_INPUT_KEPT_S: Final = 7 * 24 * 3600  # Long enough to look into a complaint about the job.
 
@@ -95,9 +96,11 @@ class GrpcLeases:
 class GrpcAssets:
     """`ports.Assets` over AssetService."""
 
-    def __init__(self, stub: assets_grpc.AssetServiceAsyncStub, tickets: TicketSigner) -> None:
+    def __init__(self, stub: assets_grpc.AssetServiceAsyncStub, tickets: TicketSigner, *, public_url: str = "") -> None:
+        """`public_url`: where providers reach the edge; empty for no links."""
         self._stub = stub
         self._tickets = tickets
+        self._public_url = public_url.rstrip("/")
 
     async def find(self, job: Job, asset_id: str) -> AssetFacts:
         """Return the record of an input."""
@@ -124,6 +127,13 @@ class GrpcAssets:
         async for message in self._stub.ReadAsset(request, timeout=TRANSFER_S):
             if message.HasField("chunk"):
                 yield message.chunk
+
+    def link(self, job: Job, asset: AssetFacts) -> str:
+        """A URL that a provider can read for an hour."""
+        if not self._public_url:
+            return ""
+        ticket = Ticket(action="read", client_id=job.client_id, asset_id=asset.id, job_id=job.id)
+        return f"{self._public_url}/provider-inputs/{self._tickets.sign(ticket, LINK_S)}"
 
     async def store(self, job: Job, file: OutputFile, *, asset_id: str) -> StoredOutput:
         """Store one output, compare the record with the bytes sent, and return it."""

@@ -1,5 +1,7 @@
 """The provider adapter's settings: `PROVIDERS_…` in the environment, read once."""
 
+from typing import ClassVar
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -11,9 +13,21 @@ class ProviderSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="PROVIDERS_")
 
+    HOUSE_WIDE: ClassVar[frozenset[str]] = ServiceSettings.HOUSE_WIDE | {"allow_private_targets", "public_url"}
+
     # Where the orchestrator and the asset store are: `dns:///host:port`, or `local:<name>` in one process.
     jobs_target: str = "local:job-orchestrator"
     assets_target: str = "local:asset-store"
+
+    # A file that names remote providers and their options; empty for the local engine alone. docs/providers.md
+    file: str = ""
+
+    # Where partners and providers reach the edge, as in the edge's settings. Empty: no callbacks, and providers that
+    # want links to their inputs cannot be used.
+    public_url: str = ""
+
+    # Addresses or CIDRs that results may be fetched from although they are private: GPU servers of the house.
+    allow_private_targets: str = ""
 
     # Which queue this process works for; the catalogue says which model goes to which. A pool whose jobs run on the
     # local engine should not be shared with remote providers: those are leased by the hundred, and would wait here

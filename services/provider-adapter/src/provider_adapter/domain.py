@@ -25,6 +25,7 @@ class Outcome(IntEnum):
     FAILED = 5  #: No route will do it.
     CANCELLED = 6
     UNKNOWN = 7  #: The provider may or may not have taken it: never repeat blindly.
+    THROTTLED = 8  #: Refused for the moment (429): another try costs nothing and does not count against the route.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,6 +85,7 @@ class ProviderAdapter:
         assets = GrpcAssets(
             assets_grpc.AssetServiceStub(connect(settings.assets_target)),
             TicketSigner(settings.internal_secret),
+            public_url=settings.public_url,
         )
         return Worker(
             leases=leases,

@@ -7,7 +7,7 @@ A provider is a folder under `providers/` with a class that keeps the promises o
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from provider_adapter.domain import Ending, Failed, Input, Job, Lease, Outcome, StoredOutput
 
@@ -17,7 +17,9 @@ __all__ = [
     "Assets",
     "Failed",
     "Finished",
+    "Forged",
     "Leases",
+    "Listener",
     "NotTaken",
     "OnProgress",
     "Outcome",
@@ -60,6 +62,10 @@ class Source(Protocol):
         """All bytes at once. Raises Unreadable."""
         ...
 
+    def link(self) -> str:
+        """A URL under which the provider can read it for an hour; "" where the house has no public address."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -73,6 +79,7 @@ class Task:
     inputs: Sequence[Source]
     seed: int  #: The parameters' own seed, else one that follows from the job.
     timeout_s: float  #: From the call to the job's deadline.
+    callback_url: str = ""  #: Where the provider may tell of the task; "" where the house has no public address.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +178,23 @@ class Provider(Protocol):
         ...
 
 
+class Forged(Exception):
+    """A callback's signature is missing or wrong, or it is too old."""
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A provider that calls back."""
+
+    async def hear(self, headers: Mapping[str, str], body: bytes) -> str | None:
+        """Return the task's id that a callback tells of, None for a callback that tells of none.
+
+        A callback is only a reason to ask now: its word on the outcome is not taken. Raises Forged where the provider
+        signs and this is not signed by it. Header names are in lower case.
+        """
+        ...
+
+
 class Leases(Protocol):
     """The orchestrator's side of a worker's life. Every method raises AppError: LEASE_LOST and JOB_NOT_FOUND mean that
     the work is to be dropped."""
@@ -231,6 +255,10 @@ class Assets(Protocol):
 
     def read(self, job: Job, asset: AssetFacts) -> AsyncIterator[bytes]:
         """The bytes in order. Raises AssetNotFound."""
+        ...
+
+    def link(self, job: Job, asset: AssetFacts) -> str:
+        """A URL that a provider can read for an hour; "" where the house has no public address. Raises nothing."""
         ...
 
     async def store(self, job: Job, file: OutputFile, *, asset_id: str) -> StoredOutput:

@@ -12,6 +12,7 @@ from kit.web.client import Fetched, FetchLimits, Posted, Sink, WebClient
 from kit.web.dns import Resolver, SystemResolver
 from kit.web.policy import WallPolicy
 from kit.web.refusal import TargetUnreachable
+from kit.web.retry_after import retry_after_s
 from kit.web.target import Target, vet
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "TargetUnreachable",
     "WallPolicy",
     "WebClient",
+    "retry_after_s",
     "vet",
 ]

@@ -54,6 +54,10 @@ class AssetSource:
         """All bytes at once. Raises Unreadable."""
         return b"".join([chunk async for chunk in self.chunks()])
 
+    def link(self) -> str:
+        """A URL under which the provider can read it for an hour; "" where the house has no public address."""
+        return self._assets.link(self._job, self._facts)
+
 
 class FindInputs:
     """Makes sources of a job's inputs."""

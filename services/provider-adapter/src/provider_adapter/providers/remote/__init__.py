@@ -1,0 +1,1 @@
+"""What remote providers share: options, credentials, HTTP, classes of trouble, results."""
