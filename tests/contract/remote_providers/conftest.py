@@ -14,7 +14,8 @@ KINDS = sorted(path.stem.removeprefix("remote_") for path in HERE.glob("remote_*
 
 def load(kind: str) -> Any:
     spec = importlib.util.spec_from_file_location(f"remote_{kind}", HERE / f"remote_{kind}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

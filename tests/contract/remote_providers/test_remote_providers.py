@@ -1,6 +1,7 @@
 """What every remote provider promises, over HTTP against its simulator: results, refusals, faults, one paid submit."""
 
 import asyncio
+import contextlib
 import io
 from typing import Any
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from kit import media
 from kit.errors import ErrorReason
-from provider_adapter.ports import Accepted, Failed, Finished, Listener, Outcome, Pending, Unclear, Unreadable
+from provider_adapter.ports import Accepted, Failed, Finished, Forged, Listener, Outcome, Pending, Unclear, Unreadable
 from testkit.providers.faults import Fault
 from testkit.providers.trials import TIMEOUT_S, Ask, Trial
 
@@ -257,7 +258,5 @@ async def test_callback_tells_of_the_task_it_is_about(remote: Trial) -> None:
     lower = {name.lower(): value for name, value in headers.items()}
     assert await remote.provider.hear(lower, body) == accepted.upstream_task_id
     for nonsense in (b"", b"{}", b"[]", b"\xff"):
-        try:
+        with contextlib.suppress(Forged):
             assert await remote.provider.hear({}, nonsense) is None
-        except Exception as error:
-            assert type(error).__name__ == "Forged"
