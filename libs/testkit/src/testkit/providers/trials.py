@@ -56,6 +56,7 @@ class Ask:
     inputs: Sequence[BytesSource] = ()
     mime_type: str = "image/png"  #: Of what the simulator answers with.
     prompted: bool = True  #: Whether the vendor takes a prompt with it.
+    task_id: bool | None = None  #: Whether its submit answers with a task; None for what the subject says.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class Subject:
     options: Mapping[str, Any]  #: Of the providers' file, but for `name`, `kind` and `base_url`.
     secrets: Mapping[str, str]  #: Environment variables that `options` name, and the values the simulator takes.
     asks: Sequence[Ask]  #: One for each capability and way of it; the first has a prompt.
-    task_ids: bool  #: Whether submits answer with a task to ask after.
+    task_ids: bool  #: Whether submits answer with a task to ask after, unless the ask says otherwise.
     found_by_attempt: bool = False  #: Whether a lost submit can be looked up.
     cancels: bool = False  #: Whether a running task can be ended.
     #: Parameters or models that the vendor does not offer, and the field that is named.
@@ -75,6 +76,10 @@ class Subject:
     #: Faults that this vendor cannot have, each with the reason why.
     without: Mapping[Fault, str] = field(default_factory=dict)
     base_path: str = ""  #: Of the base URL, e.g. "/api/v3".
+
+    def answers_with_task(self, ask: Ask) -> bool:
+        """Whether the submit of `ask` answers with a task to ask after; else with the results."""
+        return self.task_ids if ask.task_id is None else ask.task_id
 
 
 @dataclass(frozen=True, kw_only=True)
