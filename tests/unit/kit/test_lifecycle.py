@@ -155,3 +155,31 @@ def test_process_exits_at_once_when_a_second_signal_comes() -> None:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+FROZEN = """
+import asyncio, gc
+from kit.lifecycle import Lifecycle
+life, built = Lifecycle(), []
+
+async def build():
+    built.extend([number] for number in range(1000))
+
+async def look():
+    async with asyncio.timeout(30):
+        while gc.get_freeze_count() < len(built):
+            await asyncio.sleep(0.001)
+    print("frozen")
+    life.end()
+    await asyncio.sleep(60)
+
+life.add("builds", start=build)
+life.background("looks", look)
+asyncio.run(life.run_until_signal())
+"""
+
+
+def test_what_the_start_has_built_is_left_out_of_collections_while_the_process_serves() -> None:
+    """A full collection that walked it would hold the event loop for longer than a poll may take."""
+    process = subprocess.run([sys.executable, "-c", FROZEN], capture_output=True, text=True, check=True, timeout=60)
+    assert "frozen" in process.stdout.splitlines()

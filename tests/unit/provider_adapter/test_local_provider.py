@@ -60,11 +60,11 @@ def test_capabilities_are_those_of_the_engine() -> None:
 
 
 async def test_files_are_handed_over_with_their_type() -> None:
-    finished = await submit([EngineOutput(data=b"picture", mime_type="image/png", width=1, height=1)])
+    finished = await submit([EngineOutput(pieces=[b"pic", b"ture"], mime_type="image/png", width=1, height=1)])
     assert isinstance(finished, Finished)
     (file,) = finished.files
     assert (file.mime_hint, file.role, file.extra) == ("image/png", "image", False)
-    assert [chunk async for chunk in file.chunks()] == [b"picture"]
+    assert [chunk async for chunk in file.chunks()] == [b"pic", b"ture"]
 
 
 @pytest.mark.parametrize(("parameters", "seed"), [({"seed": 5, "prompt": "a"}, 5), ({"prompt": "a"}, 11)])

@@ -13,6 +13,7 @@ whoever sends it has run out of patience.
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -141,6 +142,8 @@ class Lifecycle:
         """Start, wait for SIGTERM or SIGINT, stop. Raises StartFailed, or what `fail` was told."""
         with self._signals():
             async with self:
+                # What the start has built stays. A full collection that walks it would hold the loop for 150 ms.
+                gc.freeze()
                 log.info("ready")
                 await self.wait()
                 log.info("stopping")

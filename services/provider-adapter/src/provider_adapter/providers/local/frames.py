@@ -6,6 +6,7 @@ anything in the service.
 """
 
 import asyncio
+import itertools
 import json
 import struct
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,8 @@ BLOB_BYTES_MAX = 1024 * 1024 * 1024  # Above the largest PNG an operation may gi
 #: once would hold up every client for a tenth of a second.
 PIECE_BYTES = 256 * 1024
 
-Blob = bytes | bytearray
+#: A file, in one piece or in many.
+Blob = Sequence[bytes]
 
 _LENGTH = struct.Struct(">I")
 
@@ -37,7 +39,7 @@ class Frame:
 
     def head_bytes(self) -> bytes:
         """Return the length and the head; the blobs follow them as they are, uncopied."""
-        head = {**self.head, "kind": self.kind, "blobs": [len(blob) for blob in self.blobs]}
+        head = {**self.head, "kind": self.kind, "blobs": [size_of(blob) for blob in self.blobs]}
         encoded = json.dumps(head).encode()
         if len(encoded) > HEAD_BYTES_MAX:
             raise FrameInvalid(f"a head of {len(encoded)} bytes")
@@ -55,25 +57,20 @@ async def read_frame(stream: asyncio.StreamReader) -> Frame:
 async def write_frame(stream: asyncio.StreamWriter, frame: Frame) -> None:
     """Send a frame, piece by piece. Raises OSError when the other side has ended."""
     stream.write(frame.head_bytes())
-    for blob in frame.blobs:
-        view = memoryview(blob)
-        for start in range(0, len(blob), PIECE_BYTES):
+    for large in itertools.chain.from_iterable(frame.blobs):
+        view = memoryview(large)
+        for start in range(0, len(large), PIECE_BYTES):
             stream.write(view[start : start + PIECE_BYTES])
             await stream.drain()
     await stream.drain()
 
 
-async def _read_blob(stream: asyncio.StreamReader, size: int) -> bytearray:
-    """Fill a buffer of the right size, instead of letting the stream grow one and copying it."""
-    blob = bytearray(size)
-    view, filled = memoryview(blob), 0
-    while filled < size:
-        piece = await stream.read(min(PIECE_BYTES, size - filled))
-        if not piece:
-            raise asyncio.IncompleteReadError(b"", size - filled)
-        view[filled : filled + len(piece)] = piece
-        filled += len(piece)
-    return blob
+async def _read_blob(stream: asyncio.StreamReader, size: int) -> Blob:
+    pieces = []
+    while size:
+        pieces.append(await stream.readexactly(min(PIECE_BYTES, size)))
+        size -= len(pieces[-1])
+    return pieces
 
 
 def read_frame_blocking(stream: BinaryIO) -> Frame | None:
@@ -84,16 +81,21 @@ def read_frame_blocking(stream: BinaryIO) -> Frame | None:
     (length,) = _LENGTH.unpack(prefix)
     _check(length <= HEAD_BYTES_MAX, "the head is too long")
     kind, head, sizes = _parse_head(stream.read(length))
-    blobs = [stream.read(size) for size in sizes]
-    return Frame(kind, head, blobs) if [len(blob) for blob in blobs] == sizes else None
+    blobs = [[stream.read(size)] for size in sizes]
+    return Frame(kind, head, blobs) if [size_of(blob) for blob in blobs] == sizes else None
 
 
 def write_frame_blocking(stream: BinaryIO, frame: Frame) -> None:
     """Send a frame. Raises OSError when the other side has ended."""
     stream.write(frame.head_bytes())
-    for blob in frame.blobs:
-        stream.write(blob)
+    for piece in itertools.chain.from_iterable(frame.blobs):
+        stream.write(piece)
     stream.flush()
+
+
+def size_of(blob: Blob) -> int:
+    """Bytes in all."""
+    return sum(map(len, blob))
 
 
 def _parse_head(encoded: bytes) -> tuple[str, dict[str, Any], list[int]]:

@@ -22,11 +22,16 @@ _STREAM_BYTES = 1024 * 1024  # How much of a large file may wait in the service'
 class EngineOutput:
     """One finished file."""
 
-    data: Blob
+    pieces: Blob
     mime_type: str
     width: int
     height: int
     role: str = "image"  #: "image" or "video" for a result proper; of type text/plain it is a note's name.
+
+    @property
+    def data(self) -> bytes:
+        """The whole file, copied; a large one is better taken in its pieces."""
+        return b"".join(self.pieces)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +89,10 @@ class WorkerProcess:
         """Do a job. Raises NotStarted, OperationRefused, EngineCrashed, and what `on_progress` raises."""
         head = {"operation": job.operation, "parameters": dict(job.parameters), "seed": job.seed}
         started = False
+        if not self.alive:
+            raise NotStarted
         try:
-            await write_frame(self._requests, Frame("run", head, job.inputs))
+            await write_frame(self._requests, Frame("run", head, [[data] for data in job.inputs]))
             while True:
                 frame = await read_frame(self._replies)
                 started = True
@@ -139,13 +146,13 @@ def _outcome(operation: str, frame: Frame) -> list[EngineOutput]:
         facts = zip(head["outputs"], frame.blobs, strict=True)
         return [
             EngineOutput(
-                data=data,
+                pieces=pieces,
                 mime_type=str(each["mime_type"]),
                 width=int(each["width"]),
                 height=int(each["height"]),
                 role=str(each["role"]),
             )
-            for each, data in facts
+            for each, pieces in facts
         ]
     if frame.kind == "refused":
         raise OperationRefused(head["reason"], head["message"], head["field"])

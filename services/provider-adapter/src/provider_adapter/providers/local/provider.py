@@ -18,7 +18,7 @@ from provider_adapter.ports import (
     Unclear,
 )
 from provider_adapter.providers.local.errors import EngineClosed, EngineCrashed, EngineTimeout, OperationRefused
-from provider_adapter.providers.local.frames import PIECE_BYTES, Blob
+from provider_adapter.providers.local.frames import Blob
 from provider_adapter.providers.local.pool import EnginePool
 from provider_adapter.providers.local.process import EngineOutput
 
@@ -128,7 +128,7 @@ def _finished(outputs: Sequence[EngineOutput]) -> Finished:
     return Finished(
         files=[
             OutputFile(
-                chunks=_pieces_of(each.data), mime_hint=each.mime_type, role=each.role, extra=each.role not in _COUNTED
+                chunks=_each(each.pieces), mime_hint=each.mime_type, role=each.role, extra=each.role not in _COUNTED
             )
             for each in outputs
             if each.mime_type != NOTE_MIME_TYPE
@@ -137,13 +137,12 @@ def _finished(outputs: Sequence[EngineOutput]) -> Finished:
     )
 
 
-def _pieces_of(data: Blob) -> Callable[[], AsyncIterator[bytes]]:
-    async def pieces() -> AsyncIterator[bytes]:
-        view = memoryview(data)
-        for start in range(0, len(data), PIECE_BYTES):
-            yield bytes(view[start : start + PIECE_BYTES])
+def _each(pieces: Blob) -> Callable[[], AsyncIterator[bytes]]:
+    async def chunks() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
 
-    return pieces
+    return chunks
 
 
 def _from_refused(refused: OperationRefused) -> Failed:

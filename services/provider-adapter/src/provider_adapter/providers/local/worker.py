@@ -10,7 +10,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from imageops import Operation, Refused
 from provider_adapter.providers.local.frames import Frame, read_frame_blocking, write_frame_blocking
@@ -79,7 +79,7 @@ def _answer(operations: Mapping[str, Operation], request: Frame, on_progress: Ca
     if operation is None:
         return _refused("unknown_operation", "The local engine has no such operation.", "operation")
     try:
-        inputs = cast("list[bytes]", request.blobs)  # As `read_frame_blocking` makes them.
+        inputs = [b"".join(blob) for blob in request.blobs]
         outputs = operation.run(inputs, request.head["parameters"], request.head["seed"], on_progress)
     except MemoryError:
         return Frame("out_of_memory")
@@ -91,7 +91,7 @@ def _answer(operations: Mapping[str, Operation], request: Frame, on_progress: Ca
     facts = [
         {"mime_type": each.mime_type, "width": each.width, "height": each.height, "role": each.role} for each in outputs
     ]
-    return Frame("done", {"outputs": facts}, [each.data for each in outputs])
+    return Frame("done", {"outputs": facts}, [[each.data] for each in outputs])
 
 
 def _refused(reason: str, message: str, field: str | None) -> Frame:
