@@ -17,6 +17,7 @@ from job_orchestrator.usecases.finish import FinishAttempt
 from job_orchestrator.usecases.lease import LeaseJobs
 from job_orchestrator.usecases.read import FinishedJobs, ReadJobs
 from job_orchestrator.usecases.release import ReleaseLease, RenewLease
+from job_orchestrator.usecases.resolve import ResolveAttempt
 from job_orchestrator.usecases.sweep import Sweep
 from job_orchestrator.usecases.watch import WatchJobs
 from job_orchestrator.wakeups import LocalWakeups
@@ -81,7 +82,11 @@ class JobOrchestrator:
             record=RecordUpstream(db=db, jobs=jobs, journal=journal),
             finish=FinishAttempt(db=db, jobs=jobs, journal=journal),
         )
-        self._for_house = JobAdminService(resolve_fate=ResolveFate(db=db, admission=admission, jobs=jobs), read=read)
+        self._for_house = JobAdminService(
+            resolve_fate=ResolveFate(db=db, admission=admission, jobs=jobs),
+            read=read,
+            resolve=ResolveAttempt(db=db, jobs=jobs, journal=journal),
+        )
         self._relay = OutboxRelay(db, resources.bus)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -148,6 +148,24 @@ def jobs_show(job_id: str, data_dir: DataDir = DATA_DIR) -> None:
     run(commands.show_job(Place(data_dir), job_id))
 
 
+@jobs_app.command("resolve")
+def jobs_resolve(
+    attempt_id: str,
+    data_dir: DataDir = DATA_DIR,
+    task: Annotated[str, typer.Option(help="The provider has it under this task id: resume it.")] = "",
+    *,
+    unsent: Annotated[bool, typer.Option("--unsent", help="The provider never got it: try again.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="It will never bring anything: the job fails.")] = False,
+) -> None:
+    """Settle an attempt whose outcome is unknown, as found out at the provider. `jobs show` lists attempts."""
+    from standalone import commands
+
+    if [bool(task), unsent, failed].count(True) != 1:
+        fail("exactly one of --task, --unsent and --failed")
+    outcome = "UNSENT" if unsent else "FAILED" if failed else "UNSPECIFIED"
+    run(commands.resolve_attempt(Place(data_dir), attempt_id, outcome=outcome, upstream_task_id=task))
+
+
 @ledger_app.command("verify")
 def ledger_verify(
     data_dir: DataDir = DATA_DIR,

@@ -29,6 +29,14 @@ CLIENTS_PAGE: Final = 1000
 _out = Console()
 
 
+def _state(attempt: attempt_pb2.Attempt) -> str:
+    return attempt_pb2.AttemptState.Name(attempt.state).removeprefix("ATTEMPT_STATE_").lower()
+
+
+def _outcome(attempt: attempt_pb2.Attempt) -> str:
+    return attempt_pb2.AttemptOutcome.Name(attempt.outcome).removeprefix("ATTEMPT_OUTCOME_").lower()
+
+
 async def list_clients(place: Place) -> None:
     async with stubs(place) as operator:
         answer = await operator.clients.ListClients(
@@ -90,13 +98,23 @@ async def show_job(place: Place, job_id: str) -> None:
         (
             attempt.id,
             attempt.provider,
-            attempt_pb2.AttemptState.Name(attempt.state).removeprefix("ATTEMPT_STATE_").lower(),
-            attempt_pb2.AttemptOutcome.Name(attempt.outcome).removeprefix("ATTEMPT_OUTCOME_").lower(),
+            attempt.upstream_task_id,
+            _state(attempt),
+            "" if attempt.outcome == attempt_pb2.ATTEMPT_OUTCOME_UNSPECIFIED else _outcome(attempt),
             from_moment(attempt.begin_time),
         )
         for attempt in answer.attempts
     ]
-    print_table(("attempt", "provider", "state", "outcome", "begun"), rows)
+    print_table(("attempt", "provider", "task", "state", "outcome", "begun"), rows)
+
+
+async def resolve_attempt(place: Place, attempt_id: str, *, outcome: str, upstream_task_id: str) -> None:
+    request = jobs_pb2.ResolveAttemptRequest(
+        attempt_id=attempt_id, outcome=f"ATTEMPT_OUTCOME_{outcome}", upstream_task_id=upstream_task_id
+    )
+    async with stubs(place) as operator:
+        attempt = (await operator.jobs.ResolveAttempt(request, timeout=CALL_TIMEOUT_S)).attempt
+    _out.print(f"{attempt.id} of {attempt.job_id}: {_state(attempt)}", highlight=False)
 
 
 async def verify_ledger(place: Place, *, books_only: bool) -> bool:

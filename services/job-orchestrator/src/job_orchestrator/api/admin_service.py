@@ -4,15 +4,17 @@ from typing import Any, Final
 
 from atelier.jobs.v1 import job_admin_service_pb2 as pb2
 from atelier.jobs.v1 import job_admin_service_pb2_grpc
-from job_orchestrator.api.callers import HOUSE
+from job_orchestrator.api.callers import HOUSE, WORKERS
 from job_orchestrator.api.job_service import PAGE_SIZE, known_text, to_states
 from job_orchestrator.api.page_tokens import from_token, to_token
+from job_orchestrator.domain.attempt import AttemptOutcome
 from job_orchestrator.mapping.attempt import to_attempt_proto
 from job_orchestrator.mapping.job import number, to_charge_proto, to_job_proto
 from job_orchestrator.ports import JobFilter
 from job_orchestrator.usecases.fate import Fate, ResolveFate
 from job_orchestrator.usecases.read import ReadJobs
-from kit.errors import InvalidArgument, Unimplemented
+from job_orchestrator.usecases.resolve import ResolveAttempt
+from kit.errors import InvalidArgument
 from kit.identity import require_service
 
 _LIST: Final = "all"
@@ -21,9 +23,10 @@ _LIST: Final = "all"
 class JobAdminService(job_admin_service_pb2_grpc.JobAdminServiceServicer):
     """Over all clients, for the house."""
 
-    def __init__(self, *, resolve_fate: ResolveFate, read: ReadJobs) -> None:
+    def __init__(self, *, resolve_fate: ResolveFate, read: ReadJobs, resolve: ResolveAttempt) -> None:
         self._resolve_fate = resolve_fate
         self._read = read
+        self._resolve = resolve
 
     async def ResolveFate(self, request: pb2.ResolveFateRequest, context: Any) -> pb2.ResolveFateResponse:
         """Tell what became of ids."""
@@ -71,9 +74,17 @@ class JobAdminService(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         return pb2.GetQueueStatsResponse(pools=pools)
 
     async def ResolveAttempt(self, request: pb2.ResolveAttemptRequest, context: Any) -> pb2.ResolveAttemptResponse:
-        """Not built yet."""
-        require_service(*HOUSE)
-        raise Unimplemented
+        """Settle an attempt whose outcome is unknown."""
+        attempt_id = known_text(request.attempt_id)
+        if request.upstream_task_id:
+            require_service(*HOUSE, *WORKERS)  # It hears callbacks of attempts that no worker has in hand.
+            if request.outcome:
+                raise InvalidArgument("outcome: must be empty with upstream_task_id", field="outcome")
+            attempt = await self._resolve.accepted(attempt_id, known_text(request.upstream_task_id))
+        else:
+            require_service(*HOUSE)
+            attempt = await self._resolve.settled(attempt_id, AttemptOutcome(request.outcome))
+        return pb2.ResolveAttemptResponse(attempt=to_attempt_proto(attempt))
 
 
 def _to_fate_proto(fate: Fate) -> pb2.Fate:

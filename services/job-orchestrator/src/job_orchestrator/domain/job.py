@@ -241,6 +241,13 @@ class Job:
         """Count a lease that ended without an attempt's outcome."""
         return replace(self, setbacks=self.setbacks + 1)
 
+    def found_upstream(self) -> Change:
+        """Note that it is known now what the provider has; a job that waits is resumed at once."""
+        job = replace(self, reconciling=False)
+        if not self.waiting:
+            return Change(job, None)
+        return Change(replace(job, not_before_ms=0, sequence=job.sequence + 1), EventKind.REQUEUED)
+
     def due(self) -> Change:
         """End the back-off."""
         assert self.delayed

@@ -1,7 +1,8 @@
 """What becomes of a job after an attempt, or a whole lease, that brought no result.
 
 Workers choose the route; they see the journal in their lease and skip routes that are spent by the same rule as here:
-one attempt with ROUTE_FAILED, or ROUTE_TRIES_MAX attempts that ended UNSENT or RETRYABLE.
+one attempt with ROUTE_FAILED, or ROUTE_TRIES_MAX attempts that ended UNSENT or RETRYABLE. A provider that throttles is
+not at fault: such attempts count for nothing but the pause before the next one.
 """
 
 from collections.abc import Sequence
@@ -67,8 +68,9 @@ def after_report(job: Job, report: Report, attempts: Sequence[Attempt], *, route
 
 def _after_no_attempt(job: Job, report: Report, failure: Failure, *, now_ms: int) -> Change:
     """The work ended before a provider was chosen: no route is to blame, so the job itself is counted against."""
-    job = job.set_back()
-    not_before_ms = now_ms + _pause_ms(report, job.setbacks)
+    if report.outcome != AttemptOutcome.THROTTLED:  # Else all routes are held back just now, which ends by itself.
+        job = job.set_back()
+    not_before_ms = now_ms + _pause_ms(report, max(job.setbacks, 1))
     if job.setbacks >= SETBACKS_MAX or not_before_ms >= job.deadline_ms:
         return job.failed(failure, now_ms=now_ms)
     return job.given_back(resume=False, reconciling=False, not_before_ms=not_before_ms)
@@ -77,7 +79,8 @@ def _after_no_attempt(job: Job, report: Report, failure: Failure, *, now_ms: int
 def _on_some_route(
     job: Job, report: Report, attempts: Sequence[Attempt], *, route: int, failure: Failure, now_ms: int
 ) -> Change:
-    tries = _curable([attempt.outcome for attempt in attempts if attempt.route == route])
+    outcomes = [attempt.outcome for attempt in attempts if attempt.route == route]
+    tries = _curable(outcomes) + outcomes.count(AttemptOutcome.THROTTLED)
     not_before_ms = now_ms + _pause_ms(report, max(tries, 1))
     if not route_spent(route, attempts) and not_before_ms < job.deadline_ms:
         return job.given_back(resume=False, reconciling=False, not_before_ms=not_before_ms)
@@ -85,6 +88,18 @@ def _on_some_route(
     if any(not route_spent(other, attempts) for other in others):
         return job.given_back(resume=False, reconciling=False)
     return job.failed(failure, now_ms=now_ms)
+
+
+def after_resolution(
+    job: Job, attempts: Sequence[Attempt], *, outcome: AttemptOutcome, route: int, failure: Failure, now_ms: int
+) -> Change:
+    """Return what becomes of a waiting job when an operator settles its unclear attempt as UNSENT or FAILED."""
+    report = Report(epoch=job.epoch, outcome=outcome, failure=failure, retry_after_ms=0, jitter=0.0)
+    if outcome == AttemptOutcome.FAILED:
+        return job.failed(failure, now_ms=now_ms)
+    if job.cancel_ms is not None:
+        return job.cancelled(now_ms=now_ms)
+    return _on_some_route(job, report, attempts, route=route, failure=failure, now_ms=now_ms)
 
 
 def after_lost_lease(job: Job, attempts: Sequence[Attempt], *, now_ms: int) -> Change:
@@ -109,7 +124,11 @@ def _resumed_or_anew(job: Job, attempts: Sequence[Attempt], *, now_ms: int) -> C
 
 
 def _pause_ms(report: Report, tries: int) -> int:
-    return backoff_ms(tries, report.jitter) if report.retry_after_ms is None else report.retry_after_ms
+    own_ms = backoff_ms(tries, report.jitter)
+    if report.retry_after_ms is None:
+        return own_ms
+    # A provider that says "in a second" again and again is not asked every second.
+    return max(report.retry_after_ms, own_ms) if report.outcome == AttemptOutcome.THROTTLED else report.retry_after_ms
 
 
 def _curable(outcomes: Sequence[AttemptOutcome]) -> int:
