@@ -5,7 +5,7 @@ are larger, not finer. Widths follow the copy's shorter side, so that every size
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -16,7 +16,9 @@ from imageops.progress import OnProgress, between
 
 _SECTORS = 8
 _PAPER = np.float32(16)  # Levels added before dividing by the surroundings: the grain of black is no line.
-_SHARPNESS = 8  # How strongly the calmest sector of the neighbourhood wins.
+_SQUARINGS = 3  # Of a sector's weight: how strongly the calmest one of the neighbourhood wins.
+_BAND_PIXELS = 1 << 17  # Computed in floats at once: a band's planes stay in the cache.
+_SUM = np.ones((1, 3), np.float32)
 
 
 def paint(pixels: Pixels, effect: Effect, seed: int, work_pixels: int, on_progress: OnProgress) -> Pixels:
@@ -37,17 +39,36 @@ def _unit(pixels: Pixels) -> float:
 
 def _kuwahara(pixels: Pixels, radius: int, on_progress: OnProgress) -> Pixels:
     """Return each pixel as the mean of the calmest sectors of its disc: flat strokes with sharp borders."""
-    picture = pixels.astype(np.float32) / 255
-    square = (picture**2).sum(axis=2)
+    kernels = _sector_kernels(radius)
+    wide = cv2.copyMakeBorder(pixels, radius, radius, radius, radius, cv2.BORDER_REFLECT_101)
+    result = np.empty_like(pixels)
+    for rows in _bands(pixels):
+        on_progress(rows.start / len(pixels))
+        picture = wide[rows.start : rows.stop + 2 * radius].astype(np.float32) * np.float32(1 / 255)
+        strokes = _calmest_sectors(picture, kernels)[radius:-radius, radius:-radius]
+        result[rows] = np.clip(np.rint(strokes * 255), 0, 255)
+    return result
+
+
+def _calmest_sectors(picture: Floats, kernels: list[Floats]) -> Array:
+    square = cv2.transform(picture * picture, _SUM)
     total, weights = np.zeros_like(picture), np.zeros(picture.shape[:2], np.float32)
-    for sector, kernel in enumerate(_sector_kernels(radius)):
-        on_progress(sector / _SECTORS)
+    for kernel in kernels:
         mean = cv2.filter2D(picture, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101)
-        spread = cv2.filter2D(square, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101) - (mean**2).sum(axis=2)
-        weight = (1 / (1 + np.sqrt(np.maximum(spread, 0)) * 255 / 10)) ** _SHARPNESS
+        spread: Array = cv2.filter2D(square, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101)
+        spread -= cv2.transform(mean * mean, _SUM)
+        weight = 1 / (1 + np.sqrt(np.maximum(spread, 0)) * np.float32(255 / 10))
+        for _ in range(_SQUARINGS):
+            weight *= weight
         total += mean * weight[..., None]
         weights += weight
-    return np.clip(np.rint(total / weights[..., None] * 255), 0, 255).astype(np.uint8)
+    total /= weights[..., None]
+    return total
+
+
+def _bands(pixels: Array) -> Iterator[slice]:
+    rows = max(1, _BAND_PIXELS // pixels.shape[1])
+    return (slice(row, min(len(pixels), row + rows)) for row in range(0, len(pixels), rows))
 
 
 def _sector_kernels(radius: int) -> list[Floats]:
@@ -77,16 +98,13 @@ def _noise(shape: tuple[int, ...], seed: int, grain: float) -> Floats:
 def _watercolour(pixels: Pixels, seed: int, on_progress: OnProgress) -> Pixels:
     unit = _unit(pixels)
     rows, columns = pixels.shape[:2]
-    y, x = np.mgrid[:rows, :columns].astype(np.float32)
     wobble = np.float32(unit / 450)
     grain = max(4.0, unit / 22)
-    moved = cv2.remap(
-        pixels,
-        x + _noise(pixels.shape, seed, grain) * wobble,
-        y + _noise(pixels.shape, seed + 1, grain) * wobble,
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
+    x, y = (_noise(pixels.shape, seed + axis, grain) * wobble for axis in (0, 1))
+    x += np.arange(columns, dtype=np.float32)
+    y += np.arange(rows, dtype=np.float32)[:, None]
+    moved = cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    del x, y
     washed = _kuwahara(np.asarray(moved, np.uint8), max(2, min(5, round(unit / 130))), between(0.1, 0.8, on_progress))
     lab = _to_lab(washed)
     light: Array = np.ascontiguousarray(lab[..., 0])
@@ -126,7 +144,8 @@ def _along_strokes(light: Floats, seed: int, reach: int) -> Floats:
     angle = 0.5 * np.arctan2(2 * xy, xx - yy) + np.float32(math.pi / 2)
     step_x, step_y = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
     noise = _noise(light.shape, seed, 1.5)
-    y, x = np.mgrid[: light.shape[0], : light.shape[1]].astype(np.float32)
+    x = np.arange(light.shape[1], dtype=np.float32)
+    y = np.arange(light.shape[0], dtype=np.float32)[:, None]
     total = noise.copy()
     for step in range(1, reach + 1):
         for sign in (-1, 1):
@@ -171,12 +190,17 @@ def _sketch(pixels: Pixels, _seed: int, on_progress: OnProgress) -> Pixels:
 
 
 def _to_lab(pixels: Pixels) -> Floats:
-    return np.asarray(cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+    lab = np.empty(pixels.shape, np.float32)
+    for rows in _bands(pixels):
+        lab[rows] = cv2.cvtColor(pixels[rows].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return lab
 
 
-def _from_lab(lab: Array) -> Pixels:
-    back = cv2.cvtColor(np.asarray(lab, np.float32), cv2.COLOR_LAB2RGB)
-    return np.clip(np.rint(back * 255), 0, 255).astype(np.uint8)
+def _from_lab(lab: Floats) -> Pixels:
+    pixels = np.empty(lab.shape, np.uint8)
+    for rows in _bands(lab):
+        pixels[rows] = np.clip(np.rint(cv2.cvtColor(lab[rows], cv2.COLOR_LAB2RGB) * 255), 0, 255)
+    return pixels
 
 
 _WAYS: dict[Effect, Callable[[Pixels, int, OnProgress], Pixels]] = {
