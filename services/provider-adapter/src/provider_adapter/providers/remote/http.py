@@ -169,11 +169,11 @@ class Upstream:
             raise NoAnswer(type(error).__name__) from error
 
     async def stream(
-        self, path: str, *, headers: Mapping[str, str] | None = None, bytes_max: int
+        self, path: str, *, headers: Mapping[str, str] | None = None, bytes_max: int, timeout_s: float = DOWNLOAD_S
     ) -> AsyncIterator[bytes]:
         """GET bytes of the provider's own server, piece by piece. Raises NotSent, NoAnswer, NotReadable (a status
         other than 200, or more than `bytes_max`)."""
-        async with self._exchange("GET", path, headers or {}, None, {}, DOWNLOAD_S) as response:
+        async with self._exchange("GET", path, headers or {}, None, {}, timeout_s) as response:
             if response.status_code != 200:
                 raise NotReadable(f"status {response.status_code}")
             size = 0

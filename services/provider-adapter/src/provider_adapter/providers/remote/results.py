@@ -6,16 +6,20 @@ Type, size and decodability are judged by the asset store when a file is stored,
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from kit.errors import InputFetchRefused
 from kit.tasks import end
 from kit.web import FetchLimits, WebClient
 from provider_adapter.ports import OutputFile, Unreadable
+from provider_adapter.providers.remote.http import NoAnswer, NotReadable, NotSent, Upstream
+from provider_adapter.providers.remote.options import CredentialMissing
 from provider_adapter.providers.remote.trouble import Trouble, failed
 
 RESULT_BYTES_MAX: Final = 512 * 1024 * 1024  # The asset store's limit; an endless body is cut here.
+FILM_ENDINGS: Final = (".mp4", ".webm", ".mov")
 AHEAD_CHUNKS: Final = 8  # Read ahead of the asset store: half a megabyte.
 
 LIMITS: Final = FetchLimits(
@@ -40,6 +44,30 @@ class Results:
 
         def chunks() -> AsyncIterator[bytes]:
             return self._fetch(url, cost_fen)
+
+        return OutputFile(chunks=chunks, role=role)
+
+    def own(
+        self,
+        upstream: Upstream,
+        path: str,
+        *,
+        headers: Callable[[], Mapping[str, str]] = dict,
+        role: str = "image",
+        cost_fen: int = 0,
+    ) -> OutputFile:
+        """The file at a path of the provider's own API, fetched with the same credentials, not through the wall: its
+        address is the operator's. `headers` is asked with every reading, which raises Unreadable as `at`."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            limits = self._limits
+            try:
+                async for piece in upstream.stream(
+                    path, headers=headers(), bytes_max=limits.body_bytes_max, timeout_s=limits.total_s
+                ):
+                    yield piece
+            except (NotSent, NoAnswer, NotReadable, CredentialMissing) as error:
+                raise Unreadable(failed(Trouble.UNUSABLE, cost_fen=cost_fen)) from error
 
         return OutputFile(chunks=chunks, role=role)
 
@@ -68,14 +96,23 @@ class Results:
             await end(fetching, *([taking] if taking else []))
 
 
+def role_by_name(name: str) -> str:
+    """The role of a file by the ending of its name or URL: "video" or "image"."""
+    return "video" if urlsplit(name).path.lower().endswith(FILM_ENDINGS) else "image"
+
+
 def of_base64(text: object, *, role: str = "image", cost_fen: int = 0) -> OutputFile:
     """The file in a base64 text, with or without a `data:` prefix. Raises Unreadable when it is none."""
+    return OutputFile.of_bytes(decoded(text, cost_fen=cost_fen), role=role)
+
+
+def decoded(text: object, *, cost_fen: int = 0) -> bytes:
+    """The bytes in a base64 text, with or without a `data:` prefix. Raises Unreadable when it is none."""
     if not isinstance(text, str) or not text:
         raise Unreadable(failed(Trouble.UNUSABLE, cost_fen=cost_fen))
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        data = base64.b64decode(text, validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Unreadable(failed(Trouble.UNUSABLE, cost_fen=cost_fen)) from error
-    return OutputFile.of_bytes(data, role=role)
