@@ -9,6 +9,7 @@ import numpy as np
 import vtracer
 from PIL import Image
 
+from imageops.filming.film import plan_shots
 from tests.bench.operations.kernels import Array, five_colours, from_lab, grain_of, nearest, to_lab
 
 Images = list[Image.Image]
@@ -114,19 +115,24 @@ def vectorize(images: Images) -> None:
         splice_threshold=45,
         path_precision=2,
     )
-    # The preview: what covers the picture once over, drawn four times finer and shrunk.
+    # The preview: what covers the picture once over, drawn four times finer, in bands, and shrunk.
     rows, columns = labels.shape
-    fine = np.full((4 * rows, 4 * columns, 3), 255, np.uint8)
-    around = np.array([[0, 0], [columns * 4, 0], [columns * 4, rows * 4], [0, rows * 4]], np.int32)
-    cv2.fillPoly(fine, [around], (9, 9, 9), cv2.LINE_8)
-    cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA)
+    for _ in range(rows // 64):
+        fine = np.full((256, 4 * columns, 3), 255, np.uint8)
+        cv2.fillPoly(
+            fine, [np.array([[0, 0], [columns * 4, 0], [columns * 4, 256], [0, 256]], np.int32)], (9, 9, 9), cv2.LINE_8
+        )
+        cv2.resize(fine, (columns, 64), interpolation=cv2.INTER_AREA)
 
 
 def film(images: Images) -> None:
     """Fit the picture, encode 96 frames with libx264, each cut out of its planes at its place."""
-    planes = cv2.cvtColor(np.asarray(images[0].resize((1020, 680), Image.Resampling.LANCZOS)), cv2.COLOR_RGB2YCrCb)
+    (shot,) = plan_shots([images[0].size], (640, 480), 96, np.random.default_rng(1))  # Numbers only.
+    canvas = (shot.canvas.width, shot.canvas.height)
+    planes = cv2.cvtColor(np.asarray(images[0].resize(canvas, Image.Resampling.LANCZOS)), cv2.COLOR_RGB2YCrCb)
     luma = np.ascontiguousarray(planes[..., 0])
-    chroma = cv2.resize(np.ascontiguousarray(planes[..., 1:]), (510, 340), interpolation=cv2.INTER_AREA)
+    half = (canvas[0] // 2, canvas[1] // 2)
+    chroma = cv2.resize(np.ascontiguousarray(planes[..., 1:]), half, interpolation=cv2.INTER_AREA)
     container = av.open(io.BytesIO(), "w", format="mp4")
     options = {"preset": "veryfast", "crf": "20", "profile": "high", "threads": "1"}
     options["x264-params"] = "rc-lookahead=20:keyint=48:cpu-independent=1"
@@ -134,8 +140,8 @@ def film(images: Images) -> None:
     stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     for number in range(96):
-        zoom = 1.2 - 0.001 * number
-        matrix = np.array([[zoom, 0, number / 4], [0, zoom, number / 4]], np.float32)
+        zoom, left, top = shot.window(number)
+        matrix = np.array([[zoom, 0, left], [0, zoom, top]])
         bright = cv2.warpAffine(luma, matrix, (640, 480), flags=flags)
         matrix[:, 2] /= 2
         tint = cv2.warpAffine(chroma, matrix, (320, 240), flags=flags)

@@ -15,7 +15,8 @@ _PATH = re.compile(r'<path d="([^"]*)" fill="#([0-9A-Fa-f]{6})" transform="trans
 _CURVE_STEPS = 8  # Straight pieces that a curve is drawn with; they are a few pixels long.
 _STEPS = 10  # Of a unit, that an EPS counts in: nobody sees a twentieth of a pixel.
 _FINER_MAX = 4  # Times the picture's size: sixteen shades of an edge.
-_DRAWN_PIXELS_MAX = 1 << 26  # 192 MiB.
+_DRAWN_PIXELS_MAX = 1 << 26  # A larger picture is drawn less fine: nobody sees a sixteenth of its pixels.
+_BAND_PIXELS = 1 << 21  # Drawn at once: 6 MiB.
 _FRACTION_BITS = 6  # OpenCV draws on 1/64 of a pixel.
 
 Curves = npt.NDArray[np.float64]
@@ -86,19 +87,34 @@ def _path(loop: npt.NDArray[np.int64]) -> str:
 
 def draw(outlines: Iterable[Outline], *, width: int, height: int, scale: float = 1.0) -> Pixels:
     """Return the picture that the same EPS shows, height x width x 3, with smooth edges on white."""
-    # OpenCV's own smooth edges lie half a pixel too far out, so it draws hard ones, larger: all that fits in memory.
+    # OpenCV's own smooth edges lie half a pixel too far out, so it draws hard ones, larger, some rows after others.
     finer = min(_FINER_MAX, math.isqrt(_DRAWN_PIXELS_MAX // (width * height)) or 1)
     kind = cv2.LINE_8 if finer > 1 else cv2.LINE_AA
-    picture = np.full((height * finer, width * finer, 3), 255, np.uint8)
-    for outline in outlines:
-        loops = (_flat(loop) * (scale * finer) - 0.5 for loop in outline.loops)
-        rings = [np.rint(loop * (1 << _FRACTION_BITS)).astype(np.int32) for loop in loops]
-        cv2.fillPoly(picture, rings, outline.colour, kind, _FRACTION_BITS)
-    return (
-        picture
-        if finer == 1
-        else np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    )
+    shapes = [_Shape(outline, scale * finer) for outline in outlines]
+    picture = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _BAND_PIXELS // (width * finer * finer)) if finer > 1 else height
+    for top in range(0, height, rows):
+        part = picture[top : top + rows]
+        fine = part if finer == 1 else np.empty((len(part) * finer, width * finer, 3), np.uint8)
+        fine[:] = 255
+        for shape in shapes:
+            if shape.top < top * finer + len(fine) and shape.bottom >= top * finer:
+                above = (0, -(top * finer) << _FRACTION_BITS)
+                cv2.fillPoly(fine, shape.rings, shape.colour, kind, _FRACTION_BITS, above)
+        if finer > 1:
+            part[:] = cv2.resize(fine, (width, len(part)), interpolation=cv2.INTER_AREA)
+    return picture
+
+
+class _Shape:
+    """An outline as polygons, in fractions of the pixels they are drawn with, and the rows it may reach."""
+
+    def __init__(self, outline: Outline, scale: float) -> None:
+        self.colour = outline.colour
+        loops = (_flat(loop) * scale - 0.5 for loop in outline.loops)
+        self.rings = [np.rint(loop * (1 << _FRACTION_BITS)).astype(np.int32) for loop in loops]
+        self.top = min(int(ring[:, 1].min()) for ring in self.rings) // (1 << _FRACTION_BITS) - 1
+        self.bottom = max(int(ring[:, 1].max()) for ring in self.rings) // (1 << _FRACTION_BITS) + 2
 
 
 def _flat(loop: Curves) -> Curves:

@@ -63,11 +63,12 @@ def vectorize(
     palette = choose_palette(smooth, colour_count, seed, apart=_APART if factor > 1 else 0.0)
     on_progress(0.3)
     labels = without_specks(palette.nearest(smooth), _SPECK_PX * factor, lose_colours=factor > 1)
+    del smooth  # The tracer needs the room.
     on_progress(0.5)
     outlines = trace(labels, palette)
     on_progress(0.7)
     width, height = image.size
-    scale = width / smooth.shape[1]
+    scale = width / labels.shape[1]
     eps = write_eps(outlines, width=width, height=height, scale=scale)
     on_progress(0.85)
     preview = to_image(draw(outlines, width=width, height=height, scale=scale))
