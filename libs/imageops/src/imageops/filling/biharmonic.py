@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imageops.arrays import Mask, Pixels, Places
+from imageops.arrays import Floats, Mask, Pixels, Places
 from imageops.filling.rims import smooth_fill
 from imageops.progress import OnProgress, ignore_progress
 
@@ -39,6 +39,12 @@ def fill_thin(image: Pixels, mask: Mask, on_progress: OnProgress = ignore_progre
     result[rows, columns][hole] = np.clip(np.rint(bent), 0, 255).astype(np.uint8)
     on_progress(1.0)
     return result
+
+
+def bridge(picture: Floats, hole: Mask) -> Floats:
+    """Return a picture of floats, 0 to 255, whose hole is bridged as `fill_thin` does, to whole levels."""
+    levels = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return np.where(hole[..., None], fill_thin(levels, hole), picture).astype(np.float32)
 
 
 def _around(mask: Mask) -> tuple[slice, slice]:

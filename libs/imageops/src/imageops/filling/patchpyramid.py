@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from imageops.arrays import Array, Floats, Mask
+from imageops.filling.biharmonic import bridge
 from imageops.filling.patchsearch import Level
 from imageops.filling.rims import RIM_PX, smooth_fill
 from imageops.progress import OnProgress
@@ -11,9 +12,9 @@ from imageops.progress import OnProgress
 _COARSEST_PX = 5  # How deep the hole may be on the coarsest copy: about one patch.
 _COARSEST_SIDE_PX = 24  # And how small that copy may be.
 _CENTRES_MIN = 64  # Whole patches below which there is nothing to choose from.
+_BRIDGED_LEVELS_MAX = 4  # A hole that is deeper still has nothing to do with its rim.
 _JUMPS = (8, 4, 2, 1)  # A good match spreads this far in one round.
 _TRIES = 8  # Random looks around each match and round: from the whole picture down to the next pixel.
-_SHARP = 1.5  # How much the last vote prefers near matches: more keeps grain, less is nearer to the truth.
 _GUESSED = 1e-3  # The weight of a first guess beside the pixels that are known.
 _BAND_PIXELS = 1 << 20  # What is in memory as floats at once.
 _WHITE = np.ones(3, np.float32)
@@ -29,6 +30,10 @@ def match(
     are also copied; the others are in the hole or left alone.
     """
     levels = _pyramid(smooth_fill(picture, known), hole, sources)
+    if 0 < len(levels) <= _BRIDGED_LEVELS_MAX:
+        # What bends across the coarsest hole begins nearer to the truth than what is flat inside.
+        first = levels[0]
+        first.picture = bridge(first.picture, first.hole)
     rng = np.random.default_rng(seed % 2**64)
     coarse = None
     for number, level in enumerate(levels):
@@ -39,7 +44,7 @@ def match(
             on_progress((number + turn / rounds) / len(levels))
             level.search(rng, jumps=_JUMPS if turn == 0 else (1,), tries=_TRIES)
             if last and turn == rounds - 1:
-                level.accept(rim=RIM_PX, sharp=_SHARP)
+                level.accept(rim=RIM_PX, last=True)
             else:
                 level.accept()
         coarse = level

@@ -18,7 +18,15 @@ _SHRINK = 0.5  # Of the random search's reach from try to try.
 _FAR = 40.0  # A patch a whole side away is as bad as one that differs by so many levels: what is near fits best.
 _SHIFT_MAX = 16.0  # Levels by which a copied patch may be made lighter, darker or more colourful to fit its place,
 _SHIFT_PX = 20.0  # and how deep into the hole: far from the rim it would only blend everything to grey.
-_FADE = 2.2  # A vote counts this much less with every pixel it lies deeper in the hole.
+_FADE = math.log(2.2)  # The logarithm of how much less a vote counts with every pixel it lies deeper in the hole.
+_VOTE_MIN = (
+    -27.0
+)  # Likewise, of the worst patch's vote: above nothing, so that a pixel with bad ones only has a colour.
+_NOBODY = -1e9  # And of a pixel that is no target.
+_SHARP, _SHARP_LAST = 1.0, 0.5  # How much a vote prefers near matches: less is nearer to the truth, more keeps grain.
+# In the last vote patches count less the farther from their middle: at the rim, where the truth is within reach,
+# hardly; deep inside, where their mean would only be blurred, as a Gaussian of this deviation.
+_FOCUS_RIM_PX, _FOCUS_DEEP_PX, _DEEP_PX = 8.0, 0.8, 10.0
 
 _NUMBERS = 2 + 13 + 4 + 4  # That describe a patch.
 _MEAN = 0.7  # How much a patch's mean counts: a copy may be shifted to fit.
@@ -87,7 +95,7 @@ class Level:
         self.cost = np.full(len(self.ys), np.inf, np.float32)
         depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
         depth = depth[self.ys, self.xs]
-        self._trust = (_FADE**-depth).astype(np.float32)
+        self._deep = depth * np.float32(_FADE)
         self._shift_max = (_SHIFT_MAX * np.exp(-depth / _SHIFT_PX)).astype(np.float32)
 
     def start(self, rng: np.random.Generator, coarse: "Level | None" = None) -> None:
@@ -162,20 +170,21 @@ class Level:
             np.einsum("ij,ij->i", difference, difference, out=costs[part])
         return costs
 
-    def vote(self, *, rim: int = 0, sharp: float = 1.0) -> tuple[Places, Places, Floats]:
+    def vote(self, *, rim: int = 0, last: bool = False) -> tuple[Places, Places, Floats]:
         """Return the hole's pixels (and `rim` pixels around it), and the colours that the patches propose."""
         grown = self.hole
         if rim:
             grown = cv2.dilate(grown.astype(np.uint8), np.ones((2 * rim + 1,) * 2, np.uint8)).astype(bool)
         ys, xs = np.nonzero(grown)
         usual = float(np.quantile(self.cost, 0.75)) if len(self.cost) else 0.0
-        weights = np.exp(self.cost * (-sharp / max(usual, 1.0))) * self._trust + 1e-12
-        weights = np.append(weights, 0).astype(np.float32)  # The last one is for pixels that are no targets.
+        sharp = _SHARP_LAST if last else _SHARP
+        weights = np.maximum(self.cost * (-sharp / max(usual, 1.0)), _VOTE_MIN) - self._deep
+        weights = np.append(weights, _NOBODY).astype(np.float32)  # Logarithms: deep in a hole there are no others.
         shifts = self.shifts()
         colours = np.zeros((len(ys), 3), np.float32)
         for first in range(0, len(ys), _CHUNK):
             part = slice(first, first + _CHUNK)
-            colours[part] = self._colours(ys[part], xs[part], weights, shifts)
+            colours[part] = self._colours(ys[part], xs[part], weights, shifts, last=last)
         return ys, xs, colours
 
     def shifts(self) -> Floats:
@@ -187,14 +196,18 @@ class Level:
         shifts: Floats = np.clip(here - means.take(self.at, axis=0), -limit, limit)
         return shifts
 
-    def _colours(self, ys: Places, xs: Places, weights: Floats, shifts: Floats) -> Floats:
+    def _colours(self, ys: Places, xs: Places, weights: Floats, shifts: Floats, *, last: bool) -> Floats:
         sources = self.picture.reshape(-1, 3)
         total = np.zeros((len(ys), 3), np.float32)
         share = np.zeros(len(ys), np.float32)
+        own = np.append(self._deep, 0).take(self.index_at(ys, xs), mode="wrap")
+        width = _FOCUS_DEEP_PX + (_FOCUS_RIM_PX - _FOCUS_DEEP_PX) * np.exp(own / (-_FADE * _DEEP_PX))
+        narrow = -0.5 / width**2 if last else np.zeros_like(own)
         for dy in range(-RADIUS, RADIUS + 1):
             for dx in range(-RADIUS, RADIUS + 1):
                 near = self.index_at(ys + dy, xs + dx)
-                weight = weights.take(near, mode="wrap")
+                # Of a vote only what it counts beside the others for the same pixel matters.
+                weight = np.exp(weights.take(near, mode="wrap") + own + narrow * (dy * dy + dx * dx))
                 colour = sources.take(self.at.take(near, mode="wrap") - (dy * self._width + dx), axis=0)
                 colour += shifts.take(near, axis=0, mode="wrap")
                 total += colour * weight[:, None]
@@ -202,7 +215,7 @@ class Level:
         total /= share[:, None]
         return total
 
-    def accept(self, *, rim: int = 0, sharp: float = 1.0) -> None:
+    def accept(self, *, rim: int = 0, last: bool = False) -> None:
         """Make what the patches propose the new estimate, in the hole and `rim` pixels around it."""
-        ys, xs, colours = self.vote(rim=rim, sharp=sharp)
+        ys, xs, colours = self.vote(rim=rim, last=last)
         self.picture[ys, xs] = colours
