@@ -5,7 +5,7 @@ import itertools
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -163,6 +163,10 @@ class Simulator:
         """A short film as a task's results."""
         return [(film(), "video/mp4")]
 
+    def url_lives_s(self, task: SimTask) -> float:
+        """How long after the submit a task's results can be fetched."""
+        return URL_LIVES_S
+
     async def post_callback(self, task: SimTask) -> tuple[bytes, Mapping[str, str]] | None:
         """Body and headers of the callback of a task that has ended; None where the vendor sends none."""
         return None
@@ -182,7 +186,7 @@ class Simulator:
     async def _file(self, request: Request) -> Answer:
         task = self.tasks.get(request.path_params["task_id"])
         number = request.path_params["number"]
-        if task is None or number >= len(task.files) or time.monotonic() - task.began > URL_LIVES_S:
+        if task is None or number >= len(task.files) or time.monotonic() - task.began > self.url_lives_s(task):
             return Response(status_code=404)
         data, mime_type = task.files[number]
         return Body(data, mime_type, fault=task.fault)
@@ -205,7 +209,11 @@ class Simulator:
         return Response(status_code=204)
 
     def _call_back_later(self, task: SimTask) -> None:
-        sending = asyncio.create_task(self._call_back(task))
+        self._later(self._call_back(task))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside the answer; it ends with the simulator."""
+        sending = asyncio.create_task(work)
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 
