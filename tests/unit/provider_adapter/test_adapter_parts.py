@@ -53,7 +53,7 @@ def tried(outcome: Outcome, *, route: int = 0, number: int = 1) -> Attempt:
     ],
 )
 def test_next_route_follows_from_the_journal(attempts: tuple[Attempt, ...], step: object) -> None:
-    assert choose(lease("a", "b", attempts=attempts), lambda _: True) == step
+    assert choose(lease("a", "b", attempts=attempts), lambda _: 0.0) == step
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_next_route_follows_from_the_journal(attempts: tuple[Attempt, ...], step
     ],
 )
 def test_open_attempt_is_taken_up_before_any_route(attempt: Attempt, resumed: bool) -> None:
-    step = choose(lease("a", attempts=(attempt,)), lambda _: True)
+    step = choose(lease("a", attempts=(attempt,)), lambda _: 0.0)
     assert step == (Resume(attempt=attempt) if resumed else Begin(route=0))
 
 
 def test_nothing_is_chosen_when_no_provider_is_there() -> None:
-    step = choose(lease("a", "b"), lambda _: False)
+    step = choose(lease("a", "b"), lambda _: None)
     assert isinstance(step, Hopeless)
     assert step.failure.reason is ErrorReason.PROVIDER_UNAVAILABLE
 

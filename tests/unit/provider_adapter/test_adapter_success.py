@@ -4,12 +4,10 @@ import asyncio
 import hashlib
 from typing import Any
 
-import pytest
-
 from atelier.jobs.v1 import job_pb2
 from atelier.providers.v1 import provider_service_pb2 as provider_pb2
 from atelier.providers.v1 import provider_service_pb2_grpc as provider_grpc
-from kit.errors import DeadlineExceeded, DependencyUnavailable, Internal, StorageFull, Unimplemented
+from kit.errors import DeadlineExceeded, DependencyUnavailable, Internal, StorageFull
 from kit.ids import is_id
 from provider_adapter.domain import output_asset_id, seed_of
 from testkit.fakeprovider import Behavior, picture
@@ -196,12 +194,6 @@ async def test_providers_are_listed_as_they_are(house: Any, eventually: Any) -> 
     assert (one.name, one.configured, one.running, one.running_max) == ("fake", True, 1, 3)
     assert list(one.capabilities) == ["image.generate"]
     go_on.set()
-
-
-async def test_callbacks_are_answered_as_not_built(house: Any) -> None:
-    stub = provider_grpc.ProviderServiceStub(await house.serve(await house.work()))
-    with pytest.raises(Unimplemented):
-        await stub.DeliverCallback(provider_pb2.DeliverCallbackRequest(provider="fake", token="t"), timeout=5)
 
 
 async def test_orchestrator_that_does_not_let_us_wait_is_not_asked_in_a_loop(house: Any) -> None:

@@ -104,9 +104,12 @@ FILE_SCHEMA: Mapping[str, Any] = {
                             "additionalProperties": False,
                             "required": ["provider", "upstream_model"],
                             "properties": {
-                                "provider": {"type": "string", "pattern": "^[a-z0-9_]{1,64}$"},
+                                "provider": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"},
                                 "upstream_model": {"type": "string"},
+                                "priority": {"type": "integer", "minimum": 0, "maximum": 1000},
                                 "weight": {"type": "integer", "minimum": 0, "maximum": 1000},
+                                "equivalence": {"type": "string", "maxLength": 64},
+                                "cost": {"type": "object"},
                                 "parameters": {"type": "object"},
                             },
                         },
@@ -207,10 +210,13 @@ def _read_model(entry: Mapping[str, Any]) -> Model:
             RouteRule(
                 provider=route["provider"],
                 upstream_model=route["upstream_model"],
+                priority=route.get("priority", number),
                 weight=route.get("weight", 1),
+                equivalence=route.get("equivalence", ""),
+                cost=_read_price(route["cost"]) if "cost" in route else None,
                 parameters=route.get("parameters"),
             )
-            for route in entry["routes"]
+            for number, route in enumerate(entry["routes"])
         ),
         **optional,
     )

@@ -1,5 +1,7 @@
 """Models of the catalogue: plain data that answers whether a request is valid, what it costs and who makes it."""
 
+import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +47,10 @@ class RouteRule:
 
     provider: str
     upstream_model: str
-    weight: int = 1
+    priority: int = 0  #: Lower ones are tried first, as with DNS SRV records.
+    weight: int = 1  #: Shares the load among routes of one priority; 0 comes last among them.
+    equivalence: str = ""  #: A job only goes on to routes of the same word as its first one: what they make is alike.
+    cost: PriceRule | None = None  #: What one output costs us there, in fen.
     parameters: Mapping[str, Any] | None = None
 
     def map_parameters(self, ours: JsonObject) -> JsonObject:
@@ -90,6 +95,9 @@ class Model:
         for rule in self.price:
             if rule.per not in self.measure.kinds:
                 raise ValueError(f"a price per {rule.per} needs measure.{rule.per}")
+        for route in self.routes:
+            if route.cost is not None and (route.cost.unit != "fen" or route.cost.per not in self.measure.kinds):
+                raise ValueError(f"routes: the cost at {route.provider} must be in fen, per what the model measures")
         for outcome, percent in self.charges.items():
             if outcome not in OUTCOMES:
                 raise ValueError(f"charges: {outcome!r} is not one of {', '.join(OUTCOMES)}")
@@ -136,6 +144,35 @@ class Model:
         quantities = self.measure.quantities(parameters, size)
         return tuple(rule.option(quantities) for rule in self.price)
 
+    def plan_routes(
+        self, seed: str, parameters: JsonObject, size: Size | None, accepted: Iterable[PriceOption]
+    ) -> tuple[RouteRule, ...]:
+        """The routes of one request in the order to try them, at least one.
+
+        By priority, and among equals in a random order by weight that follows from `seed`. A later route is there only
+        if it is equivalent to the first and costs us no more than was accepted: the price in fen, or else what the
+        first route costs.
+        """
+        first, *others = sorted(self.routes, key=lambda route: (route.priority, -_draw(seed, route)))
+        prices = [option.amount_per_output for option in accepted if option.unit == "fen"]
+        ceiling = max(prices) if prices else self._cost(first, parameters, size) or math.inf
+        fitting = [
+            route
+            for route in others
+            if route.equivalence == first.equivalence and self._cost(route, parameters, size) <= ceiling
+        ]
+        return (first, *fitting)
+
+    def _cost(self, route: RouteRule, parameters: JsonObject, size: Size | None) -> float:
+        """What one output costs us there, in fen; a cost by a size that nobody measured is as high as can be."""
+        if route.cost is None:
+            return 0
+        if route.cost.per == "output":
+            return route.cost.option({}).amount_per_output
+        if self.measure.input and size is None:
+            return math.inf
+        return route.cost.option(self.measure.quantities(parameters, size)).amount_per_output
+
     def priced_by(self, parameters: JsonObject) -> JsonObject:
         """The validated parameters that the price depends on; None for those not given."""
         names = {*self.measure.parameters, self.outputs_parameter} - {""}
@@ -174,3 +211,10 @@ def _explain(error: Any) -> ParametersInvalid:
         name = str(unexpected[0])
         return ParametersInvalid(f"{path}.{name}" if path else name, f"{name} is not a parameter of this model")
     return ParametersInvalid(path, f"{path or 'parameters'}: {error.message}")
+
+
+def _draw(seed: str, route: RouteRule) -> float:
+    """A number whose largest is each route's in proportion to its weight (Efraimidis and Spirakis, 2006)."""
+    digest = hashlib.sha256(f"{seed}\n{route.provider}\n{route.upstream_model}".encode()).digest()
+    uniform = (int.from_bytes(digest[:8], "big") + 1) / (2**64 + 1)
+    return uniform ** (1 / route.weight) if route.weight else 0.0

@@ -48,6 +48,7 @@ class Behavior:
     submit_s: float = 0.0  #: How long the submit itself takes.
     reads_inputs: bool = True
     cost_fen: int = 0
+    poll_after_s: float = POLL_AFTER_S
 
 
 @dataclass(kw_only=True)
@@ -156,7 +157,7 @@ class FakeProvider:
         if behavior.answer_lost:
             raise TimeoutError("the answer did not come")
         if self._task_ids:
-            return self._words.Accepted(upstream_task_id=taken.id, poll_after_s=POLL_AFTER_S)
+            return self._words.Accepted(upstream_task_id=taken.id, poll_after_s=behavior.poll_after_s)
         for fraction in behavior.progress:
             on_progress(fraction)
             await asyncio.sleep(0)
@@ -223,6 +224,16 @@ class FakeProvider:
     def _lost(self, message: str) -> Any:
         words = self._words
         return words.Failed.of(words.Outcome.RETRYABLE, ErrorReason.PROVIDER_FAILED, message)
+
+
+class CallingProvider(FakeProvider):
+    """One whose upstream calls back: the body is the task's id, and a body that begins with "forged" is not signed."""
+
+    async def hear(self, headers: Any, body: bytes) -> str | None:
+        """Tell which task it is about."""
+        if body.startswith(b"forged"):
+            raise self._words.Forged("no signature")
+        return body.decode() or None
 
 
 def _file(words: Any, data: bytes) -> Any:

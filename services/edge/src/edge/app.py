@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edge import links
 from edge.answers import open_error, points_error, points_refusal, signed_error, studio_error
 from edge.backend import Backend
+from edge.callbacks import ProviderSide
 from edge.config import UPLOAD_BODY_BYTES_MAX, EdgeSettings
 from edge.links import Links
 from edge.open.routes import PREFIX as OPEN_PREFIX
@@ -73,6 +74,7 @@ def routes(settings: EdgeSettings, backend: Backend) -> list[BaseRoute]:
         *PointsContract(backend, public_links, timezone=timezone).routes(),
         *SignedContract(backend, public_links, timezone=timezone).routes(),
         *StudioContract(backend, public_links).routes(),
+        *ProviderSide(backend).routes(),
     ]
 
 

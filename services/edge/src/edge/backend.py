@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
 from atelier.gateway.v1 import gateway_service_pb2 as pb2
 from atelier.gateway.v1 import gateway_service_pb2_grpc as gateway_grpc
+from atelier.providers.v1 import provider_service_pb2_grpc as provider_grpc
 from edge.streams import Streams
 from kit.errors import AppError, CredentialInvalid
 from kit.rpc import Channel
@@ -35,13 +36,15 @@ class Backend:
 
     gateway: gateway_grpc.GatewayServiceAsyncStub
     assets: assets_grpc.AssetServiceAsyncStub
+    providers: provider_grpc.ProviderServiceAsyncStub
     streams: Streams = field(default_factory=Streams)
 
     @staticmethod
-    def over(gateway: Channel, assets: Channel) -> Backend:
+    def over(gateway: Channel, assets: Channel, providers: Channel) -> Backend:
         return Backend(
             gateway=gateway_grpc.GatewayServiceStub(gateway),
             assets=assets_grpc.AssetServiceStub(assets),
+            providers=provider_grpc.ProviderServiceStub(providers),
         )
 
     async def prove(self, metadata: Metadata) -> None:

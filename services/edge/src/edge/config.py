@@ -27,9 +27,11 @@ class EdgeSettings(ServiceSettings):
     http_host: str = "127.0.0.1"
     http_port: int = Field(8081, ge=0, le=65535)
 
-    # Where the gateway and the asset store are: `dns:///host:port`, or `local:<name>` in one process.
+    # Where the gateway, the asset store and a provider adapter (for the callbacks of providers) are:
+    # `dns:///host:port`, or `local:<name>` in one process.
     gateway_target: str = "local:gateway"
     assets_target: str = "local:asset-store"
+    providers_target: str = "local:provider-adapter"
 
     # How partners reach us, e.g. https://aigc.example.com; empty means the address of the request.
     public_url: str = ""

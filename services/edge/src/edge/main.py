@@ -63,7 +63,8 @@ class Edge:
         self._settings = settings
         self._gateway = connect(settings.gateway_target, identity=signer, directory=directory)
         self._assets = connect(settings.assets_target, identity=signer, directory=directory)
-        backend = Backend.over(self._gateway, self._assets)
+        self._providers = connect(settings.providers_target, identity=signer, directory=directory)
+        backend = Backend.over(self._gateway, self._assets, self._providers)
         self._streams = backend.streams
         self._server = _Server(
             uvicorn.Config(
@@ -112,6 +113,7 @@ class Edge:
             self._socket.close()
         await self._gateway.close()
         await self._assets.close()
+        await self._providers.close()
 
 
 def main() -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations  # Async stubs exist for type checkers only.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from atelier.assets.v1 import asset_service_pb2 as assets_pb2
 from atelier.assets.v1 import asset_service_pb2_grpc as assets_grpc
+from atelier.jobs.v1 import job_admin_service_pb2 as admin_pb2
+from atelier.jobs.v1 import job_admin_service_pb2_grpc as admin_grpc
 from atelier.jobs.v1 import lease_service_pb2 as lease_pb2
 from atelier.jobs.v1 import lease_service_pb2_grpc as lease_grpc
 from kit import identity
 from kit.errors import ProviderResultInvalid, RequestIdReused
 from kit.logging import get_logger
+from kit.rpc import Channel
 from kit.tickets import Ticket, TicketSigner
 from provider_adapter.domain import Ending, Input, Job, Lease, StoredOutput
 from provider_adapter.mapping import to_duration, to_facts, to_finish_request, to_lease
@@ -29,6 +32,7 @@ CHUNK_BYTES: Final = 256 * 1024  # Few messages, and little memory behind a slow
 FETCHED_INPUT_KEPT_S: Final = 7 * 24 * 3600  # Long enough to look into a complaint about the job.
 
 _KINDS: Final = {"image": "image", "grid": "image", "tile": "image", "video": "video", "vector": "vector"}
+_EXTENSIONS: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
 _log = get_logger(__name__)
 
 
@@ -93,6 +97,22 @@ class GrpcLeases:
         await self._stub.ReleaseLease(request, timeout=CALL_S)
 
 
+class GrpcAttempts:
+    """`usecases.callback.Attempts` over JobAdminService."""
+
+    def __init__(self, connect: Callable[[], Channel]) -> None:
+        """`connect` is called with the first callback: no channel is there before the engine's processes are."""
+        self._connect = connect
+        self._stub: admin_grpc.JobAdminServiceAsyncStub | None = None
+
+    async def found(self, attempt_id: str, upstream_task_id: str) -> None:
+        """Tell that the provider has this task of the attempt."""
+        if self._stub is None:
+            self._stub = admin_grpc.JobAdminServiceStub(self._connect())
+        request = admin_pb2.ResolveAttemptRequest(attempt_id=attempt_id, upstream_task_id=upstream_task_id)
+        await self._stub.ResolveAttempt(request, timeout=CALL_S)
+
+
 class GrpcAssets:
     """`ports.Assets` over AssetService."""
 
@@ -133,7 +153,7 @@ class GrpcAssets:
         if not self._public_url:
             return ""
         ticket = Ticket(action="read", client_id=job.client_id, asset_id=asset.id, job_id=job.id)
-        return f"{self._public_url}/provider-inputs/{self._tickets.sign(ticket, LINK_S)}"
+        return f"{self._public_url}/provider-inputs/{self._tickets.sign(ticket, LINK_S)}/{_file_name(asset.mime_type)}"
 
     async def store(self, job: Job, file: OutputFile, *, asset_id: str) -> StoredOutput:
         """Store one output, compare the record with the bytes sent, and return it."""
@@ -189,6 +209,11 @@ class _Sent:
     def add(self, chunk: bytes) -> None:
         self.digest.update(chunk)
         self.size_bytes += len(chunk)
+
+
+def _file_name(mime_type: str) -> str:
+    """For vendors that look at a URL's end."""
+    return f"input.{_EXTENSIONS.get(mime_type, 'bin')}"
 
 
 def _to_leases(answer: lease_pb2.LeaseJobsResponse) -> list[Lease]:

@@ -13,10 +13,11 @@ from kit.rpc import AnyServer
 from kit.service import Resources, serve
 from kit.tickets import TicketSigner
 from provider_adapter.api import ProviderServicer
-from provider_adapter.clients import GrpcAssets, GrpcLeases
+from provider_adapter.clients import GrpcAssets, GrpcAttempts, GrpcLeases
 from provider_adapter.config import ProviderSettings
 from provider_adapter.registry import known_providers
 from provider_adapter.usecases.attempt import Doings
+from provider_adapter.usecases.callback import Callbacks
 from provider_adapter.usecases.inputs import FindInputs
 from provider_adapter.usecases.outputs import StoreOutputs
 from provider_adapter.usecases.roster import Known, Roster
@@ -45,7 +46,13 @@ class ProviderAdapter:
         self._roster = Roster(known_providers(settings) if providers is None else providers)
         self._settings, self._resources = settings, resources
         self._worker: Worker | None = None
-        self._servicer = ProviderServicer(self._roster)
+        self._callbacks = Callbacks(
+            settings.internal_secret,
+            public_url=settings.public_url,
+            roster=self._roster,
+            attempts=GrpcAttempts(lambda: resources.connect(settings.jobs_target)),
+        )
+        self._servicer = ProviderServicer(self._roster, self._callbacks)
 
     @property
     def worker(self) -> Worker:
@@ -94,6 +101,7 @@ class ProviderAdapter:
                 leases=leases,
                 find_inputs=FindInputs(assets),
                 store_outputs=StoreOutputs(assets),
+                callback_url=self._callbacks.url,
             ),
             clock=self._resources.clock,
             pool=settings.pool,

@@ -1,5 +1,6 @@
 """Proto to domain and back, nowhere else."""
 
+import time
 from datetime import timedelta
 from typing import Final
 
@@ -26,10 +27,16 @@ from provider_adapter.domain import (
     StoredOutput,
 )
 from provider_adapter.ports import AssetFacts
+from provider_adapter.usecases.breaker import BreakerState
 from provider_adapter.usecases.roster import Known, Roster
 
 FIELD_CHARS_MAX: Final = 128  # Of a failure's field, in the contract.
 _PREFIX: Final = "ERROR_REASON_"
+_BREAKERS: Final = {
+    BreakerState.CLOSED: provider_pb2.BREAKER_STATE_CLOSED,
+    BreakerState.OPEN: provider_pb2.BREAKER_STATE_OPEN,
+    BreakerState.HALF_OPEN: provider_pb2.BREAKER_STATE_HALF_OPEN,
+}
 _REASONS: Final = {int(error_reason_pb2.ErrorReason.Value(_PREFIX + each.value)): each for each in ErrorReason}
 
 
@@ -156,14 +163,22 @@ def from_roster(roster: Roster) -> list[provider_pb2.Provider]:
 
 def _from_known(known: Known, roster: Roster) -> provider_pb2.Provider:
     member = roster.find(known.name)
+    state, wait_s = member.breaker if member else (BreakerState.CLOSED, 0.0)
     return provider_pb2.Provider(
         name=known.name,
         capabilities=sorted(known.capabilities),
         configured=member is not None,
-        breaker=provider_pb2.BREAKER_STATE_CLOSED,  # Nothing holds calls back yet.
+        breaker=_BREAKERS[state],
         running=member.gate.running if member else 0,
         running_max=member.gate.running_max if member else 0,
+        retry_time=_from_now(wait_s) if state is BreakerState.OPEN else None,
     )
+
+
+def _from_now(seconds: float) -> Timestamp:
+    moment = Timestamp()
+    moment.FromMilliseconds(round((time.time() + seconds) * 1000))
+    return moment
 
 
 def _to_ms(moment: Timestamp) -> int:

@@ -53,4 +53,10 @@ def _remote(entry: dict[str, Any], results: Results, number: int) -> Known:
     except ValidationError as error:
         raise ValueError(f"{where}.{explain(error)}") from error
     provider = module.build(options, results)
-    return Known(name=options.name, capabilities=provider.capabilities, provider=provider)
+    return Known(
+        name=options.name,
+        capabilities=provider.capabilities,
+        provider=provider,
+        submits_per_second=options.submits_per_second,
+        polls_per_second=options.polls_per_second,
+    )

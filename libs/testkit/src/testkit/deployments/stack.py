@@ -180,6 +180,7 @@ class StackDeployment(Deployment):
             "JOBS_TARGET": self._target("job-orchestrator"),
             "BILLING_TARGET": self._target("billing"),
             "ASSETS_TARGET": self._target("asset-store"),
+            "PROVIDERS_TARGET": self._target("provider-adapter"),
         }
         if service in DATABASES:
             own["DATABASE_URL"] = self._url_of_database[DATABASES[service]]

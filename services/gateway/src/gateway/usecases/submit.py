@@ -126,7 +126,9 @@ class Submit:
         try:
             if price is None:
                 price = self._price(model, parameters, size, quote).within(request.max_cost)
-            answer = await self._accept(request, client, model=model, parameters=parameters, inputs=inputs, price=price)
+            answer = await self._accept(
+                request, client, model=model, parameters=parameters, inputs=inputs, size=size, price=price
+            )
         except AppError as error:
             if error.reason not in OUTCOME_UNKNOWN:  # Else the job may exist and use it.
                 await self._inputs.drop(taken_in, client)
@@ -166,6 +168,7 @@ class Submit:
         model: Model,
         parameters: dict[str, Any],
         inputs: tuple[JobInput, ...],
+        size: Size | None,
         price: Priced,
     ) -> Any:
         fingerprint = fingerprint_of(request, parameters)
@@ -178,7 +181,7 @@ class Submit:
                         job_id=job_id,
                         request=request,
                         model=model,
-                        **_frozen(model, parameters, job_id),
+                        **_frozen(model, parameters, job_id, size=size, price=price),
                         inputs=inputs,
                         price=price,
                         fingerprint=fingerprint,
@@ -196,7 +199,9 @@ class Submit:
         raise AssertionError("unreachable: the last try returns or raises")
 
 
-def _frozen(model: Model, parameters: dict[str, Any], job_id: str) -> dict[str, Any]:
+def _frozen(
+    model: Model, parameters: dict[str, Any], job_id: str, *, size: Size | None, price: Priced
+) -> dict[str, Any]:
     """The parameters and routes of a job as they will stay, whatever becomes of the catalogue."""
     if "seed" in model.schema["properties"] and "seed" not in parameters:
         # Part of the job, so that a second attempt makes the same picture.
@@ -208,7 +213,7 @@ def _frozen(model: Model, parameters: dict[str, Any], job_id: str) -> dict[str, 
             parameters_json=orjson.dumps(route.map_parameters(parameters)).decode(),
             weight=route.weight,
         )
-        for route in model.routes
+        for route in model.plan_routes(job_id, parameters, size, price.options)
     )
     return {"parameters_json": orjson.dumps(parameters).decode(), "routes": routes}
 

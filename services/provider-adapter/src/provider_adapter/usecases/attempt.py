@@ -4,7 +4,9 @@
 """
 
 import asyncio
+import contextlib
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -14,13 +16,14 @@ from kit import crash
 from kit.errors import ErrorReason
 from kit.ids import new_id
 from kit.logging import get_logger
-from provider_adapter.domain import Attempt, Ending, Failed, Lease, Outcome, seed_of
+from provider_adapter.domain import Attempt, Ending, Failed, Lease, Outcome, Route, seed_of
+from provider_adapter.metrics import POLL_LAG
 from provider_adapter.ports import Accepted, Finished, Leases, NotTaken, OnProgress, Pending, Provider, Task, Unreadable
 from provider_adapter.usecases.inputs import FindInputs
 from provider_adapter.usecases.outputs import StoreOutputs
 from provider_adapter.usecases.persist import persist
 from provider_adapter.usecases.roster import Member, Roster
-from provider_adapter.usecases.route import Begin, Hopeless, Resume, choose
+from provider_adapter.usecases.route import Begin, Hopeless, Resume, Wait, choose
 
 AFTER_BEGIN: Final = crash.declare("providers.work.after_begin", "the intent is written, no provider is called")
 AFTER_RUN: Final = crash.declare("providers.work.after_run", "the provider has results, nothing is stored")
@@ -70,6 +73,7 @@ class Doings:
     leases: Leases
     find_inputs: FindInputs
     store_outputs: StoreOutputs
+    callback_url: Callable[[str, str], str] = lambda provider, attempt_id: ""  #: Where a provider may call back.
 
 
 class WorkOnJob:
@@ -95,12 +99,15 @@ class WorkOnJob:
 
     async def __call__(self) -> Ending:
         """Return what to report. Raises AppError when the orchestrator refuses a write."""
-        step = choose(self._lease, lambda name: self._do.roster.find(name) is not None)
+        step = choose(self._lease, self._held_back_s)
         match step:
             case Resume(attempt=attempt):
                 answer = await self._resume(attempt)
             case Begin(route=number):
                 answer = await self._begin(number)
+            case Wait(seconds=wait_s):
+                message = "No provider of the model's routes has room just now."
+                return Failed.of(Outcome.THROTTLED, ErrorReason.PROVIDER_UNAVAILABLE, message, retry_after_s=wait_s)
             case Hopeless(failure=failure):
                 return Failed(outcome=Outcome.FAILED, failure=failure)
         if isinstance(answer, Failed):
@@ -121,6 +128,10 @@ class WorkOnJob:
         except Unreadable as error:
             return error.failed
         async with member.gate.passed():
+            await member.submits.turn()
+            if held_s := member.held_back_s(route.upstream_model):  # Since the route was chosen.
+                message = "The provider has no room just now."
+                return Failed.of(Outcome.THROTTLED, ErrorReason.PROVIDER_UNAVAILABLE, message, retry_after_s=held_s)
             provider, attempt_id = member.provider, new_id("att")
             self._standing.provider, self._standing.repeatable = provider, provider.repeatable
             self._enter(Stage.SUBMITTING)
@@ -140,9 +151,17 @@ class WorkOnJob:
                 inputs=inputs,
                 seed=_seed(route.parameters.get("seed"), self._lease.job.id),
                 timeout_s=self._left_s(),
+                callback_url=self._do.callback_url(provider.name, attempt_id),
             )
+            member.calling(route.upstream_model)
             answer = await self._submit(provider, task)
-            return await self._follow(provider, answer) if isinstance(answer, Accepted) else answer
+            member.heard(route.upstream_model, answer if isinstance(answer, Failed) else None)
+            if not isinstance(answer, Accepted):
+                return answer
+            ended = await self._follow(member, answer)
+            if isinstance(ended, Failed):
+                member.heard(route.upstream_model, ended)
+            return ended
 
     async def _submit(self, provider: Provider, task: Task) -> Accepted | Finished | Failed:
         try:
@@ -166,23 +185,24 @@ class WorkOnJob:
                 self._standing.upstream_task_id = attempt.upstream_task_id
                 self._enter(Stage.UPSTREAM)
                 first_s = random.uniform(0, RESUME_SPREAD_S)  # noqa: S311  Not a secret.
-                return await self._poll(found.provider, attempt.upstream_task_id, first_s=first_s)
-            return await self._look_up(found.provider, attempt)
+                return await self._poll(found, attempt.upstream_task_id, first_s=first_s)
+            return await self._look_up(found, attempt)
 
-    async def _look_up(self, provider: Provider, attempt: Attempt) -> Finished | Failed:
+    async def _look_up(self, member: Member, attempt: Attempt) -> Finished | Failed:
+        provider = member.provider
         try:
             found = await provider.look_up(attempt.id)
         except Exception:
             _log.exception("look_up_failed_unexpectedly", provider=provider.name)
             return _unknown("The provider could not be asked.", LOOK_AGAIN_S)
         if isinstance(found, Accepted):
-            return await self._follow(provider, found)
+            return await self._follow(member, found)
         if isinstance(found, NotTaken):
             message = "The provider never got it."
             return Failed.of(Outcome.UNSENT, ErrorReason.PROVIDER_FAILED, message)
         return _unknown("The provider may have taken it.", found.retry_after_s or LOOK_AGAIN_S)
 
-    async def _follow(self, provider: Provider, accepted: Accepted) -> Finished | Failed:
+    async def _follow(self, member: Member, accepted: Accepted) -> Finished | Failed:
         """Record the task's id before anything else, then wait for its end."""
         standing, upstream_task_id = self._standing, accepted.upstream_task_id
         standing.upstream_task_id = upstream_task_id
@@ -192,22 +212,41 @@ class WorkOnJob:
             )
         )
         self._enter(Stage.UPSTREAM)
-        return await self._poll(provider, upstream_task_id, first_s=accepted.poll_after_s)
+        return await self._poll(member, upstream_task_id, first_s=accepted.poll_after_s)
 
-    async def _poll(self, provider: Provider, upstream_task_id: str, *, first_s: float | None) -> Finished | Failed:
-        pace_s, wanted_s = POLL_FIRST_S, first_s
-        while True:
-            await asyncio.sleep(_spread(pace_s if wanted_s is None else wanted_s))
-            try:
-                answer = await provider.poll(upstream_task_id)
-            except Exception:  # The task goes on upstream, so asking again is right whatever went wrong here.
-                _log.exception("poll_failed_unexpectedly", provider=provider.name)
-                answer = Pending(poll_after_s=POLL_MAX_S)
-            if not isinstance(answer, Pending):
-                return answer
-            if answer.fraction is not None:
-                self._on_progress(answer.fraction)
-            pace_s, wanted_s = min(pace_s * POLL_GROWTH, POLL_MAX_S), answer.poll_after_s
+    async def _poll(self, member: Member, upstream_task_id: str, *, first_s: float | None) -> Finished | Failed:
+        """Ask until it ends: at a growing pace, sooner when the provider calls back, less often when many are open."""
+        provider, pace_s, wanted_s = member.provider, POLL_FIRST_S, first_s
+        member.polled += 1
+        try:
+            with member.listening(upstream_task_id, self._standing.attempt_id) as called:
+                while True:
+                    called.clear()
+                    crowd_s = member.polled / member.polls.per_second
+                    pause_s = _spread(max(pace_s if wanted_s is None else wanted_s, crowd_s))
+                    due = time.monotonic() + pause_s
+                    await _pause(called, pause_s)
+                    await member.polls.turn()
+                    POLL_LAG.observe(max(0.0, time.monotonic() - due))
+                    answer = await self._ask(provider, upstream_task_id)
+                    if not isinstance(answer, Pending):
+                        return answer
+                    if answer.fraction is not None:
+                        self._on_progress(answer.fraction)
+                    pace_s, wanted_s = min(pace_s * POLL_GROWTH, POLL_MAX_S), answer.poll_after_s
+        finally:
+            member.polled -= 1
+
+    async def _ask(self, provider: Provider, upstream_task_id: str) -> Pending | Finished | Failed:
+        try:
+            return await provider.poll(upstream_task_id)
+        except Exception:  # The task goes on upstream, so asking again is right whatever went wrong here.
+            _log.exception("poll_failed_unexpectedly", provider=provider.name)
+            return Pending(poll_after_s=POLL_MAX_S)
+
+    def _held_back_s(self, route: Route) -> float | None:
+        member = self._do.roster.find(route.provider)
+        return None if member is None else member.held_back_s(route.upstream_model)
 
     def _member(self, name: str) -> Member:
         member = self._do.roster.find(name)
@@ -221,6 +260,12 @@ def _unknown(message: str, retry_after_s: float) -> Failed:
 
 def _seed(given: object, job_id: str) -> int:
     return given if isinstance(given, int) and not isinstance(given, bool) else seed_of(job_id)
+
+
+async def _pause(called: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await called.wait()
 
 
 def _spread(seconds: float) -> float:

@@ -1,12 +1,16 @@
-"""The providers of this adapter, each behind a gate that lets only so many attempts through at once."""
+"""The providers of this adapter, each behind a gate (so many attempts at once), a pace and a breaker for each model."""
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
-from provider_adapter.ports import Provider
+from provider_adapter.ports import Failed, Outcome, Provider
+from provider_adapter.usecases.breaker import Breaker, BreakerState
+from provider_adapter.usecases.pace import Pace
 
 
 class Gate:
@@ -67,15 +71,62 @@ class Known:
 
     name: str
     capabilities: frozenset[str]
-    provider: Provider | None  #: None when the credentials or addresses it needs are not set.
+    provider: Provider | None  #: None when it is switched off.
+    submits_per_second: float = math.inf
+    polls_per_second: float = math.inf
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Member:
-    """A configured provider and its gate."""
+    """A configured provider, and what keeps it from being called too much."""
 
     provider: Provider
     gate: Gate
+    submits: Pace
+    polls: Pace
+    breakers: dict[str, Breaker] = field(default_factory=dict)  #: By upstream model; none for the local engine.
+    polled: int = 0  #: Tasks that are asked after.
+    calls: dict[str, asyncio.Event] = field(default_factory=dict)  #: By task or attempt: set when it called back.
+
+    def held_back_s(self, upstream_model: str) -> float:
+        """How long until a submit may be tried; 0 for now."""
+        breaker = self.breakers.get(upstream_model)
+        return max(self.submits.cool_s, breaker.wait_s if breaker is not None else 0.0)
+
+    def calling(self, upstream_model: str) -> None:
+        """A submit is about to be made."""
+        if not self.provider.repeatable:  # What may be repeated at no cost is tried by the next job all the same.
+            self.breakers.setdefault(upstream_model, Breaker()).calling()
+
+    def heard(self, upstream_model: str, failed: Failed | None) -> None:
+        """How a submit, or the task it led to, ended; None for well."""
+        if failed is not None and failed.outcome is Outcome.THROTTLED:
+            self.submits.cool(failed.retry_after_s)
+        breaker = self.breakers.get(upstream_model)
+        if breaker is not None:
+            breaker.heard(failed)
+
+    @property
+    def breaker(self) -> tuple[BreakerState, float]:
+        """The worst of its breakers, and how long until it lets a probe through."""
+        if not self.breakers:
+            return BreakerState.CLOSED, 0.0
+        worst = max(self.breakers.values(), key=lambda one: (_BAD.index(one.state), one.wait_s))
+        return worst.state, worst.wait_s
+
+    @contextlib.contextmanager
+    def listening(self, *names: str) -> Iterator[asyncio.Event]:
+        """An event that is set when a callback tells of one of these ids."""
+        event = asyncio.Event()
+        self.calls |= dict.fromkeys(names, event)
+        try:
+            yield event
+        finally:
+            for name in names:
+                self.calls.pop(name, None)
+
+
+_BAD: Final = (BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN)
 
 
 class Roster:
@@ -84,7 +135,12 @@ class Roster:
     def __init__(self, known: Iterable[Known]) -> None:
         self.known = sorted(known, key=lambda each: each.name)
         self._members = {
-            each.name: Member(provider=each.provider, gate=Gate(each.provider.running_max))
+            each.name: Member(
+                provider=each.provider,
+                gate=Gate(each.provider.running_max),
+                submits=Pace(each.submits_per_second),
+                polls=Pace(each.polls_per_second),
+            )
             for each in self.known
             if each.provider is not None
         }

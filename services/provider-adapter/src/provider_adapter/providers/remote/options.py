@@ -24,7 +24,7 @@ LOOK_AGAIN_S: Final = 1.0  # A rotated file is taken up within this, at the pric
 FILE_BYTES_MAX: Final = 1 << 20
 PROVIDERS_MAX: Final = 100  # Of a file.
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
 class CredentialMissing(Exception):
