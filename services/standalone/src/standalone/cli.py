@@ -132,6 +132,25 @@ def clients_enable(client_id: str, data_dir: DataDir = DATA_DIR) -> None:
     run(commands.set_disabled(Place(data_dir), client_id, disabled=False))
 
 
+@app.command()
+def providers(
+    target: Annotated[
+        str,
+        typer.Option(
+            envvar="ATELIER_PROVIDERS_TARGET",
+            help="host:port of a provider adapter's RPCs; for the embedded default, that of `atelier up --grpc`.",
+        ),
+    ] = "",
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """List providers: whether calls go through to them, and how many tasks are under way."""
+    from standalone.providers import list_providers
+
+    if not target:
+        fail("--target (ATELIER_PROVIDERS_TARGET) must say where: start `atelier up --grpc 127.0.0.1:9090` for one")
+    run(list_providers(Place(data_dir), target))
+
+
 @jobs_app.command("list")
 def jobs_list(data_dir: DataDir = DATA_DIR, client: str = "", state: str = "", limit: int = 20) -> None:
     """List the newest jobs."""
