@@ -51,19 +51,17 @@ def _closed(picture: Array) -> Array:
 def _cuts(costs: Array) -> None:
     """All overlaps at once, three times round, and the way back of each."""
     count, height, width = costs.shape
-    total = np.empty((3 * height, count, width), np.float32)
-    total[0] = costs[:, 0]
+    total = np.full((3 * height, count, width + 2), np.float32(1e30))
+    total[0, :, 1:-1] = costs[:, 0]
     for row in range(1, 3 * height):
-        above, best = total[row - 1], total[row]
-        best[:] = above
-        np.minimum(best[:, 1:], above[:, :-1], out=best[:, 1:])
-        np.minimum(best[:, :-1], above[:, 1:], out=best[:, :-1])
-        best += costs[:, row % height]
-    at, every = total[-1].argmin(axis=1), np.arange(count)
-    around = np.arange(-1, 2)
-    for row in range(3 * height - 2, -1, -1):
-        near = np.clip(at[:, None] + around, 0, width - 1)
-        at = near[every, total[row][every[:, None], near].argmin(axis=1)]
+        above, here = total[row - 1], total[row, :, 1:-1]
+        np.minimum(above[:, :-2], above[:, 1:-1], out=here)
+        np.minimum(here, above[:, 2:], out=here)
+        here += costs[:, row % height]
+    at = total[-1].argmin(axis=1)
+    near = np.arange(count)[:, None] * (width + 2) + np.arange(-1, 2)
+    for row in range(3 * height - 2, height - 1, -1):
+        at = at + total[row].take(near + at[:, None]).argmin(axis=1) - 1
 
 
 def _blended(one: Array, other: Array, share: Array) -> Array:

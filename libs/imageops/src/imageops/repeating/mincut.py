@@ -14,6 +14,8 @@ SIDE_PX_MIN = 16  # Below it an overlap has no room for a cut.
 
 _OVERLAP_MIN = 0.04  # Of the side: enough for a blend.
 _SEARCHED_PX = 192  # The long side of the copy on which every width is tried.
+_AT_ONCE = 1 << 22  # Numbers of the cheapest ways to each pixel, of all overlaps that are tried together.
+_NEVER = np.float32(1e30)
 _SPREAD = 2  # Widths tried to each side on every larger copy.
 _ALIKE = 0.1  # Many a cut through a plain ground costs nothing; where a print repeats, the overlap is alike as well.
 _TURN_MAX = 0.03  # Of the side: how far the tile may begin beside the picture's edge.
@@ -33,7 +35,7 @@ def make_repeat(
     overlap = overlap or _best_overlap(picture, overlap_max)
     on_progress(0.5)
     before, behind = picture[:, width - overlap :], picture[:, :overlap]
-    cut = _cheapest_cut(_difference(before, behind))[0]
+    cut = _cheapest_cuts(_difference(before, behind)[None])[0][0]
     result = picture[:, : width - overlap].copy()
     result[:, :overlap] = _blend(before, behind, cut)
     on_progress(1.0)
@@ -61,14 +63,25 @@ def _best_overlap(picture: Pixels, overlap_max: float) -> int:
         if best:
             middle = best * copy.shape[1] // previous
             tried = range(max(least, middle - _SPREAD), min(most, middle + _SPREAD) + 1)
-        costs = {each: _cost(_difference(copy[:, -each:], copy[:, :each])) for each in tried}
+        costs: dict[int, float] = {}
+        # As many at once as fit into the cache: row by row, many narrow overlaps take no longer than one.
+        at_once = max(1, _AT_ONCE // (3 * copy.shape[0] * most))
+        for first in range(tried.start, tried.stop, at_once):
+            costs |= _costs(copy, range(first, min(tried.stop, first + at_once)))
         best, previous = min(costs, key=lambda each: costs[each]), copy.shape[1]
     return best
 
 
-def _cost(difference: Floats) -> float:
-    """Return how bad an overlap is: its cheapest cut, and a little of all of it, which blends across the cut."""
-    return _cheapest_cut(difference)[1] + _ALIKE * float(difference.mean())
+def _costs(picture: Array, overlaps: range) -> dict[int, float]:
+    """Return how bad each overlap is: its cheapest cut, and a little of all of it, which blends across the cut."""
+    differences = [_difference(picture[:, -each:], picture[:, :each]) for each in overlaps]
+    # Beside a narrower overlap than the widest, every cut is dearer than any.
+    costs = np.full((len(differences), picture.shape[0], overlaps[-1]), _NEVER)
+    for cost, difference in zip(costs, differences, strict=True):
+        cost[:, : difference.shape[1]] = difference
+    means = [float(cost.mean()) for cost in differences]
+    cheapest = _cheapest_cuts(costs)[1]
+    return {each: cut + _ALIKE * mean for each, cut, mean in zip(overlaps, cheapest, means, strict=True)}
 
 
 def _difference(one: Array, other: Array) -> Floats:
@@ -78,25 +91,29 @@ def _difference(one: Array, other: Array) -> Floats:
     return squared
 
 
-def _cheapest_cut(cost: Floats) -> tuple[Places, float]:
-    """Return the column of the cheapest cut in every row, closed from bottom to top, and its mean cost."""
-    height, width = cost.shape
-    total = np.empty((3 * height, width), np.float32)  # Three times over: the middle one knows both its neighbours.
-    total[0] = cost[0]
+def _cheapest_cuts(costs: Floats) -> tuple[Places, list[float]]:
+    """Return the column of each cost's cheapest cut in every row, closed from bottom to top, and its mean cost.
+
+    `costs` is count x height x width; so many cuts, count x height, come back.
+    """
+    count, height, width = costs.shape
+    # Three times over: the middle one knows both its neighbours. A column on either side saves asking for the ends.
+    total = np.full((3 * height, count, width + 2), _NEVER)
+    total[0, :, 1:-1] = costs[:, 0]
     for row in range(1, 3 * height):
-        above = total[row - 1]
-        best = above.copy()
-        np.minimum(best[1:], above[:-1], out=best[1:])
-        np.minimum(best[:-1], above[1:], out=best[:-1])
-        np.add(cost[row % height], best, out=total[row])
-    path = np.empty(3 * height, np.intp)
-    path[-1] = int(total[-1].argmin())
-    for row in range(3 * height - 2, -1, -1):
+        above, here = total[row - 1], total[row, :, 1:-1]
+        np.minimum(above[:, :-2], above[:, 1:-1], out=here)
+        np.minimum(here, above[:, 2:], out=here)
+        here += costs[:, row % height]
+    path = np.empty((3 * height, count), np.intp)
+    path[-1] = total[-1].argmin(axis=1) - 1
+    near = np.arange(count)[:, None] * (width + 2) + np.arange(3)
+    for row in range(3 * height - 2, height - 1, -1):
         at = path[row + 1]
-        low = max(0, at - 1)
-        path[row] = low + int(total[row, low : at + 2].argmin())
-    cut = path[height : 2 * height]
-    return cut, float(cost[np.arange(height), cut].mean())
+        path[row] = at + total[row].take(near + at[:, None]).argmin(axis=1) - 1
+    cuts = path[height : 2 * height].T
+    rows = np.arange(height)
+    return cuts, [float(cost[rows, cut].mean()) for cost, cut in zip(costs, cuts, strict=True)]
 
 
 def _blend(before: Pixels, behind: Pixels, cut: Places) -> Pixels:
