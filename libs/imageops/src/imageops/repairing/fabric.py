@@ -21,6 +21,7 @@ from imageops.repairing.weaveborder import continue_weave
 _BLOCK_PX = 64  # Twelve threads of the usual weave: enough for sharp peaks, small enough for bent cloth.
 _HOP_PX = 16
 _DETECT_HOP_PX = 32
+_AT_ONCE = 128  # Blocks whose spectra are computed together.
 _BLOCKS_MAX = 2048  # The median of more says the same.
 _PIXELS_MIN = 1 << 20  # A weave too coarse for the blocks is looked for in smaller copies, down to this size.
 _COPIES_MAX = 3
@@ -105,9 +106,14 @@ def _find(logarithm: Floats) -> _Weave:
     rows, columns = (range(0, side - _BLOCK_PX + 1, _DETECT_HOP_PX) for side in logarithm.shape)
     every = math.ceil(math.sqrt(len(rows) * len(columns) / _BLOCKS_MAX))
     corners = [(y, x) for y in rows[::every] for x in columns[::every]]
-    blocks = np.stack([logarithm[y : y + _BLOCK_PX, x : x + _BLOCK_PX] for y, x in corners])
-    blocks -= blocks.mean(axis=(1, 2), keepdims=True)
-    typical = np.median(np.abs(np.fft.rfft2(blocks * _WINDOW)), axis=0).astype(np.float32)
+    heights = np.empty((len(corners), *_RADIUS.shape), np.float32)
+    for first in range(0, len(corners), _AT_ONCE):
+        part = corners[first : first + _AT_ONCE]
+        blocks = np.stack([logarithm[y : y + _BLOCK_PX, x : x + _BLOCK_PX] for y, x in part])
+        blocks -= blocks.mean(axis=(1, 2), keepdims=True)
+        heights[first : first + len(part)] = np.abs(np.fft.rfft2(blocks * _WINDOW))
+    # Row by row, for the median needs a copy.
+    typical = np.stack([np.median(heights[:, row], axis=0) for row in range(_BLOCK_PX)]).astype(np.float32)
     return _Weave(typical, _level_between(typical))
 
 
