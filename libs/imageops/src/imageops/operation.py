@@ -40,7 +40,8 @@ class Output:
 
 
 #: Takes the pictures, the checked parameters, the seed and a progress callback. Results are handed over one by one, so
-#: that six large ones are never in memory together; a picture becomes a file in the format the caller asked for.
+#: that six large ones are never in memory together; a picture becomes a file in the format the caller asked for. That
+#: is the rest of the progress after `WORKED`: work that makes several large pictures makes files of them by itself.
 Work = Callable[[list[Image.Image], dict[str, Value], int, OnProgress], Iterator[Image.Image | Output]]
 
 
@@ -74,7 +75,10 @@ class Operation:
         images = [self._decode(number, data) for number, data in enumerate(inputs)]
         file_format = cast(FileFormat, values["format"]) if "format" in values else "png"
         made = self.work(images, values, seed % _SEEDS, between(_DECODED, 1.0, on_progress))
-        outputs = [each if isinstance(each, Output) else to_output(each, file_format) for each in made]
+        written = between(_DECODED + (1.0 - _DECODED) * WORKED, 1.0, on_progress)
+        outputs = [
+            each if isinstance(each, Output) else to_output(each, file_format, on_progress=written) for each in made
+        ]
         on_progress(1.0)
         return outputs
 
@@ -95,9 +99,11 @@ class Operation:
         return f"{self.capability} takes {self.inputs_min} to {self.inputs_max} input pictures."
 
 
-def to_output(image: Image.Image, file_format: FileFormat, role: str = "image") -> Output:
+def to_output(
+    image: Image.Image, file_format: FileFormat, role: str = "image", on_progress: OnProgress = ignore_progress
+) -> Output:
     """Return a picture as a finished file."""
-    data = encode(image, file_format)
+    data = encode(image, file_format, on_progress)
     return Output(data=data, mime_type=MIME_TYPES[file_format], width=image.width, height=image.height, role=role)
 
 

@@ -7,8 +7,9 @@ from typing import cast
 
 from PIL import Image
 
+from imageops.codec import FileFormat
 from imageops.generation import PROMPT_CHARACTERS_MAX, SIDE_PX_MAX, SIDE_PX_MIN, generate
-from imageops.operation import FORMAT, WORKED, Operation, Output
+from imageops.operation import FORMAT, WORKED, Operation, Output, to_output
 from imageops.parameters import Parameter, Value
 from imageops.patterns import PATTERNS
 from imageops.progress import OnProgress, between
@@ -24,10 +25,10 @@ REFERENCES_MAX = 10  # Each one is decoded whole; the palette of more says nothi
 
 def _generate(
     images: list[Image.Image], values: dict[str, Value], seed: int, on_progress: OnProgress
-) -> Iterator[Image.Image]:
+) -> Iterator[Output]:
     count = cast(int, values["count"])
     for index in range(count):
-        yield generate(
+        picture = generate(
             cast(str, values["prompt"]),
             cast(int, values["width"]),
             cast(int, values["height"]),
@@ -38,6 +39,8 @@ def _generate(
             references=images,
             on_progress=between(index / count, (index + WORKED) / count, on_progress),
         )
+        written = between((index + WORKED) / count, (index + 1) / count, on_progress)
+        yield to_output(picture, cast(FileFormat, values["format"]), on_progress=written)
 
 
 _SIDE = Parameter(

@@ -31,10 +31,13 @@ def _seamless(images: list[Image.Image], values: dict[str, Value], seed: int, on
         seed=seed,
         on_progress=between(0.0, WORKED, on_progress),
     )
-    file_format = cast(FileFormat, values["format"])
-    yield done.image
-    yield to_output(done.sized, file_format, "tile")
-    yield to_output(done.grid, file_format, "grid")
+    made = ((done.image, "image"), (done.sized, "tile"), (done.grid, "grid"))
+    pixels, written = sum(image.width * image.height for image, _ in made), 0
+    for image, role in made:
+        begins = WORKED + (1.0 - WORKED) * written / pixels
+        written += image.width * image.height
+        told = between(begins, WORKED + (1.0 - WORKED) * written / pixels, on_progress)
+        yield to_output(image, cast(FileFormat, values["format"]), role, told)
 
 
 def _extract_pattern(images: list[Image.Image], values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
+from imageops.codec import FileFormat
 from imageops.enlarging.upscaling import RESOLUTIONS, SCALE_MAX, Resolution
-from imageops.operation import FORMAT, WORKED, Operation, Output, note
+from imageops.operation import FORMAT, WORKED, Operation, Output, note, to_output
 from imageops.parameters import Parameter, Value
 from imageops.progress import OnProgress, between
 
@@ -59,9 +60,10 @@ def _upscale(images: list[Image.Image], values: dict[str, Value], seed: int, on_
         neg_prompt=cast(str, values["neg_prompt"]),
     )
     drawing = bool(values["vector_switch"])
-    told = between(0.0, WORKED / 2 if drawing else WORKED, on_progress)
+    worked, written = (WORKED / 2, 0.5) if drawing else (WORKED, 1.0)
+    told = between(0.0, worked, on_progress)
     result = redraw(images[0], wishes, seed, scale=scale, resolution=resolution, on_progress=told)
-    yield result
+    yield to_output(result, cast(FileFormat, values["format"]), on_progress=between(worked, written, on_progress))
     if values["auto_generate_prompt"]:
         from imageops.enlarging.describing import describe
 
@@ -69,7 +71,7 @@ def _upscale(images: list[Image.Image], values: dict[str, Value], seed: int, on_
     if drawing:
         from imageops.tracing.vectorizing import vectorize
 
-        told = between(WORKED / 2, WORKED, on_progress)
+        told = between(written, 1.0, on_progress)
         yield from _by_products(vectorize(result, cast(int, values["color_count"]), seed, on_progress=told))
 
 
