@@ -10,6 +10,7 @@ from PIL import Image
 from imageops import ImageRefused, probe
 from provider_adapter.ports import Source, Task
 from provider_adapter.providers.comfyui.graphs import Graph
+from provider_adapter.providers.remote import shapes
 from provider_adapter.providers.remote.provider import Refused
 from provider_adapter.providers.remote.trouble import Trouble
 
@@ -70,8 +71,10 @@ def values(task: Task, graph: Graph, files: Mapping[str, str], image_size: tuple
     }
     filled["seed"] = task.seed % SEEDS
     for side in ("width", "height"):
-        if f"latent_{side}" in graph.places and side in filled:
-            filled[f"latent_{side}"] = _latent(filled[side], side)
+        pixels = shapes.whole(filled, side)
+        if pixels is not None:
+            filled[side] = pixels
+            filled[f"latent_{side}"] = _latent(pixels, side)
     if image_size is not None:
         filled["image_width"], filled["image_height"] = image_size
         if {"target_width", "target_height"} & graph.places:
@@ -96,9 +99,9 @@ def size_of(data: bytes, field: str) -> tuple[int, int]:
     return (header.height, header.width) if turned else (header.width, header.height)
 
 
-def _latent(side: Any, name: str) -> int:
+def _latent(side: int, name: str) -> int:
     """The nearest size that a model can draw; the graph cuts the picture to the size ordered."""
-    nearest: int = math.floor(side / STEP_PX + 0.5) * STEP_PX
+    nearest = math.floor(side / STEP_PX + 0.5) * STEP_PX
     if not SIDE_PX_MIN <= nearest <= SIDE_PX_MAX:
         raise Refused(Trouble.UNSUPPORTED, f"{name} is from {SIDE_PX_MIN} to {SIDE_PX_MAX} pixels.", field=name)
     return nearest
@@ -112,8 +115,10 @@ def _target(size: tuple[int, int], parameters: Mapping[str, Any]) -> tuple[int, 
         if resolution not in LONG_SIDES_PX:
             raise Refused(Trouble.UNSUPPORTED, f"resolution is one of {', '.join(LONG_SIDES_PX)}.", field=field)
         factor = LONG_SIDES_PX[resolution] / max(size)
-        if factor < 1:
-            raise Refused(Trouble.UNSUPPORTED, "The picture is larger already.", field=field)
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor > 0:
+        raise Refused(Trouble.UNSUPPORTED, "A factor is needed.", field=field)
+    if resolution is not None and factor < 1:
+        raise Refused(Trouble.UNSUPPORTED, "The picture is larger already.", field=field)
     width, height = (max(1, math.floor(side * factor + 0.5)) for side in size)
     if max(width, height) > SIDE_PX_MAX:
         raise Refused(Trouble.UNSUPPORTED, f"The result's sides are at most {SIDE_PX_MAX} pixels.", field=field)
