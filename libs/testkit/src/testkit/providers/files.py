@@ -20,6 +20,14 @@ def picture(*, seed: int = 1, size: tuple[int, int] = (SIDE_PX, SIDE_PX), form: 
     return buffer.getvalue()
 
 
+def blocks(*, seed: int = 1, size: tuple[int, int], form: str = "PNG") -> bytes:
+    """The same in blocks of one colour each: a large one is written in the time that a test can spare."""
+    buffer = io.BytesIO()
+    colours = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(colours).resize(size, Image.Resampling.NEAREST).save(buffer, form)
+    return buffer.getvalue()
+
+
 @functools.cache
 def film() -> bytes:
     """One second of H.264 in MP4."""

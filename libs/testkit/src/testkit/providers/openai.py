@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from testkit.providers.faults import Body, Fault
-from testkit.providers.files import picture
+from testkit.providers.files import blocks
 from testkit.providers.simulator import RETRY_AFTER_S, Answer, SimTask, Simulator
 
 KEY: Final = "sk-simulated"
@@ -133,7 +133,10 @@ class OpenaiSimulator(Simulator):
     async def _make(self, kind: str, fields: Mapping[str, Any]) -> Answer:
         number, size = len(self.tasks) + 1, _size(fields)
         form = str(fields.get("output_format", "png"))
-        files = [(_picture(number * 100 + each, size, form), f"image/{form}") for each in range(fields.get("n", 1))]
+        files = [
+            (blocks(seed=number * 100 + each, size=size, form=form.upper()), f"image/{form}")
+            for each in range(fields.get("n", 1))
+        ]
         task = await self.take(kind, fields, prompt=fields["prompt"], files=files)
         if not isinstance(task, SimTask):
             return task
@@ -259,13 +262,6 @@ def _check_files(files: list[_Part]) -> None:
             raise _Invalid("The mask size does not match the image size.", param="mask")
         if "A" not in mask.getbands():
             raise _Invalid("The mask has no alpha channel.", param="mask")
-
-
-def _picture(seed: int, size: tuple[int, int], form: str) -> bytes:
-    """A small picture in blocks, because a large one takes as long to write as a test may wait."""
-    buffer = io.BytesIO()
-    _opened(picture(seed=seed)).resize(size, Image.Resampling.NEAREST).save(buffer, form.upper())
-    return buffer.getvalue()
 
 
 def _opened(data: bytes) -> Image.Image:
