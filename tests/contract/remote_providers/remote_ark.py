@@ -24,7 +24,7 @@ def subject() -> Subject:
     return Subject(
         kind="ark",
         simulator=ark.build,
-        options={"api_key": {"env": "ARK_API_KEY"}, "image_answer_s": 1.0},
+        options={"key": {"env": "ARK_API_KEY"}, "work_s": 1.0},
         secrets={"ARK_API_KEY": ark.KEY},
         base_path=ark.BASE,
         asks=[

@@ -12,6 +12,7 @@ from provider_adapter.providers.ark.models import RATIOS, FilmModel, PictureMode
 from provider_adapter.providers.remote.http import NotReadable
 from provider_adapter.providers.remote.provider import Refused
 from provider_adapter.providers.remote.results import Results
+from provider_adapter.providers.remote.shapes import size, text, whole
 from provider_adapter.providers.remote.trouble import Trouble, failed
 
 SEED_END: Final = 2**32
@@ -40,7 +41,7 @@ async def film_request(task: Task, model: FilmModel) -> dict[str, Any]:
             raise unsupported("The model does not film in this ratio.", "ratio")
         # What adapts to nothing is wide, here as in the house's own engine.
         body["ratio"] = "16:9" if ratio == "adaptive" and not shown and not model.adapts_to_nothing else ratio
-    if (duration := _whole(given, "duration")) is not None:
+    if (duration := whole(given, "duration")) is not None:
         if duration < (model.seconds_min or 1) or duration > (model.seconds_max or duration):
             raise unsupported("The model does not make films of this length.", "duration")
         body["duration"] = duration
@@ -48,7 +49,7 @@ async def film_request(task: Task, model: FilmModel) -> dict[str, Any]:
         body["seed"] = task.seed % SEED_END
     if task.callback_url:
         body["callback_url"] = task.callback_url
-    body["content"] = await film_content(_prompt(given), shown)
+    body["content"] = await film_content(text(given, "prompt"), shown)
     return body | _extra(given)
 
 
@@ -58,12 +59,12 @@ async def picture_request(task: Task, model: PictureModel) -> dict[str, Any]:
     check_pictures(task.inputs, model)
     body: dict[str, Any] = {
         "model": task.upstream_model,
-        "prompt": _prompt(given),
+        "prompt": text(given, "prompt"),
         "response_format": "url",
         "watermark": False,  # Ark's default is a mark.
     }
-    if "size" not in extra and (size := _size(given, model)):
-        body["size"] = size
+    if "size" not in extra and (named := _size(given, model)):
+        body["size"] = named
     if model.groups:
         single = given.get("force_single", True) is not False
         body["sequential_image_generation"] = "disabled" if single else "auto"
@@ -78,31 +79,18 @@ async def picture_request(task: Task, model: PictureModel) -> dict[str, Any]:
 
 
 def _size(given: Mapping[str, Any], model: PictureModel) -> str:
-    width, height = _whole(given, "width"), _whole(given, "height")
-    if width is None and height is None:
+    ordered = size(given)
+    if ordered is None:
         return ""
-    if width is None or height is None:
-        raise unsupported("Width and height go together.", "height" if height is None else "width")
+    width, height = ordered
     for name, side in (("width", width), ("height", height)):
-        if side <= 0 or side % model.side_px_step:
+        if side % model.side_px_step:
             raise unsupported(f"The model draws multiples of {model.side_px_step} pixels.", name)
     if max(width, height) > min(width, height) * SIDES_RATIO_MAX:
         raise unsupported("The model does not draw this ratio.", "width")
     if width * height < (model.area_px_min or 0) or width * height > (model.area_px_max or width * height):
         raise unsupported("The model does not draw this size.", "width")
     return f"{width}x{height}"
-
-
-def _whole(given: Mapping[str, Any], name: str) -> int | None:
-    value = given.get(name)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise unsupported("It must be a whole number.", name)
-
-
-def _prompt(given: Mapping[str, Any]) -> str:
-    prompt = given.get("prompt")
-    return prompt if isinstance(prompt, str) else ""
 
 
 def _extra(given: Mapping[str, Any]) -> dict[str, Any]:

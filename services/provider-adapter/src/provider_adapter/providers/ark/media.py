@@ -9,6 +9,7 @@ from typing import Any, Final
 from provider_adapter.ports import Source
 from provider_adapter.providers.ark.models import FilmModel, PictureModel
 from provider_adapter.providers.remote.provider import Refused
+from provider_adapter.providers.remote.shapes import only_roles
 from provider_adapter.providers.remote.trouble import Trouble
 
 MIB: Final = 1024**2
@@ -46,6 +47,7 @@ def cast(sources: Sequence[Source], model: FilmModel) -> list[Shown]:
     """Give each input its part. The ways of filming exclude each other: from frames, or after references."""
     if model.needs_picture and not sources:
         raise unsupported("The model films pictures; there is none.", "inputs")
+    only_roles(sources, "reference", *_FRAME_ROLES)
     for source in sources:
         _check_film_input(source, model)
     frames = [Shown(source=each, role=_FRAME_ROLES[each.role]) for each in sources if each.role in _FRAME_ROLES]
@@ -86,8 +88,6 @@ def _references(sources: Sequence[Source], model: FilmModel) -> list[Shown]:
 
 
 def _check_film_input(source: Source, model: FilmModel) -> None:
-    if source.role not in {"reference", *_FRAME_ROLES}:
-        raise unsupported("The provider has no use for an input of this role.", source.field)
     pictures = _PICTURE_TYPES | (_HEIF_TYPES if model.heif else frozenset())
     limits = ((pictures, PICTURE_BYTES_MAX), (_FILM_TYPES, FILM_BYTES_MAX), (_SOUND_TYPES, SOUND_BYTES_MAX))
     for types, bytes_max in limits:
@@ -102,9 +102,8 @@ def _check_film_input(source: Source, model: FilmModel) -> None:
 
 def check_pictures(sources: Sequence[Source], model: PictureModel) -> None:
     """Raise Refused for inputs that a picture cannot be drawn after."""
+    only_roles(sources, "reference", "image")
     for number, source in enumerate(sources):
-        if source.role not in {"reference", "image"}:
-            raise unsupported("The provider has no use for an input of this role.", source.field)
         if not source.mime_type.startswith("image/"):
             raise unsupported("The provider does not take this type of file.", source.field)
         if number >= model.references_max:

@@ -14,7 +14,7 @@ class Options(RemoteOptions):
     kind: Literal["ark"]
     base_url: AnyHttpUrl = AnyHttpUrl("https://ark.cn-beijing.volces.com/api/v3")
 
-    api_key: Credential
+    key: Credential
 
     #: Own endpoints ("ep-…") and the model that each serves. Ark takes an endpoint's id in place of a model's, but the
     #: id does not tell what the model can do; without an entry here, that is left to Ark to judge.
@@ -22,7 +22,7 @@ class Options(RemoteOptions):
 
     #: Seconds for the whole answer to an order of pictures, which are drawn while the call is open. The vendor's own
     #: client waits as long.
-    image_answer_s: float = Field(600.0, gt=0, le=3600)
+    work_s: float = Field(600.0, gt=0, le=3600)
 
     def model_of(self, upstream_model: str) -> str:
         """The model behind what a route names."""

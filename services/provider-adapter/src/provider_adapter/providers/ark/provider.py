@@ -45,7 +45,7 @@ class Ark(RemoteProvider):
         model = self.options.model_of(task.upstream_model)
         if task.capability == PICTURE:
             body = await picture_request(task, picture_model(model))
-            answer = await self._order(PICTURES, task, body, max(min(self.options.image_answer_s, task.timeout_s), 1.0))
+            answer = await self._order(PICTURES, task, body, max(min(self.options.work_s, task.timeout_s), 1.0))
             self._tell_bad_pictures(answer)
             return pictures(answer, self.results, cost_fen=self.options.cost_fen_per_output)
         body = await film_request(task, film_model(model))
@@ -110,7 +110,7 @@ class Ark(RemoteProvider):
         return reply.object()
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.options.api_key.read()}"}
+        return {"Authorization": f"Bearer {self.options.key.read()}"}
 
     def _tell(self, event: str, reply: Reply, complaint: Complaint | None) -> None:
         said = complaint.message if complaint else reply.body[:1000].decode(errors="replace")
