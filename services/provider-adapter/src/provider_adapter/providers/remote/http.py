@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import httpcore
 import httpx
 import orjson
 
@@ -17,9 +17,18 @@ from provider_adapter.providers.remote.options import CredentialMissing, RemoteO
 REPLY_BYTES_MAX: Final = 1 << 20  # A status in JSON has some kilobytes.
 PICTURES_BYTES_MAX: Final = 256 * 1024 * 1024  # Ten large pictures in base64.
 LOG_CHARS_MAX: Final = 300  # As much of a provider's own words as is logged.
+SAID_CHARS_MAX: Final = 1 << 20  # As much of them as is searched for credentials first.
 IDLE_S: Final = 20.0  # An idle connection is closed before the usual servers do, or a paid call could be its last.
 DOWNLOAD_S: Final = 300.0  # The largest film over a slow link.
 
+RETRY_AFTER_S_MAX: Final = 24 * 3600.0  # As of the usual header.
+
+#: What httpcore's trace calls the moment in which the first byte of a request may leave, and its failing. The trace is
+#: asked because exceptions do not tell: a time limit can be over before the connection stands.
+_SENDING: Final = "send_request_headers.started"
+_SENDING_FAILED: Final = "send_request_headers.failed"
+
+_T = TypeVar("_T")
 _log = get_logger(__name__)
 
 
@@ -67,7 +76,7 @@ class Reply:
         """What `retry-after-ms` or `retry-after` says, between 1 s and 24 h."""
         milliseconds = self.headers.get("retry-after-ms", "")
         if milliseconds.isascii() and milliseconds.isdecimal() and len(milliseconds) < 10:
-            return max(1.0, int(milliseconds) / 1000)
+            return min(max(1.0, int(milliseconds) / 1000), RETRY_AFTER_S_MAX)
         header = self.headers.get("retry-after")
         return retry_after_s(header.encode() if header else None, now_s=time.time())
 
@@ -129,69 +138,113 @@ class Upstream:
             body["data"] = dict(data)
         if files is not None:
             body["files"] = list(files)
-        async with self._exchange(method, path, sent_headers, params, body, timeout_s) as response:
-            return Reply(
-                status=response.status_code,
-                headers={name.lower(): value for name, value in response.headers.items()},
-                body=await _whole(response, bytes_max),
-            )
+        limit_s = timeout_s or self.options.answer_s
+        trip = _Trip(limit_s + self.options.connect_s)
 
-    @asynccontextmanager
-    async def _exchange(  # noqa: PLR0917  As many as an HTTP request has parts.
+        async def exchange() -> Reply:
+            response = await self._open(
+                trip, method, path, headers=sent_headers, params=params, limit_s=limit_s, **body
+            )
+            try:
+                return Reply(
+                    status=response.status_code,
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                    body=await _whole(response, bytes_max),
+                )
+            finally:
+                await response.aclose()
+
+        return await trip.wait(exchange())
+
+    async def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, bytes_max: int, timeout_s: float = DOWNLOAD_S
+    ) -> AsyncIterator[bytes]:
+        """GET bytes of the provider's own server, piece by piece. `timeout_s` bounds the time that the provider takes,
+        not the reader's. Raises NotSent, NoAnswer, NotReadable (a status other than 200, or more than `bytes_max`)."""
+        trip = _Trip(timeout_s)
+        response = await trip.wait(self._open(trip, "GET", path, headers=headers or {}, params=None, limit_s=timeout_s))
+        try:
+            if response.status_code != 200:
+                raise NotReadable(f"status {response.status_code}")
+            size, chunks = 0, response.aiter_bytes()
+            while (chunk := await trip.wait(anext(chunks, None))) is not None:
+                size += len(chunk)
+                if size > bytes_max:
+                    raise NotReadable(f"more than {bytes_max} bytes")
+                yield chunk
+        finally:
+            await response.aclose()
+
+    async def _open(
         self,
+        trip: "_Trip",
         method: str,
         path: str,
+        *,
         headers: Mapping[str, str],
         params: Mapping[str, str] | None,
-        body: Mapping[str, Any],
-        timeout_s: float | None,
-    ) -> AsyncIterator[httpx.Response]:
+        limit_s: float,
+        **body: Any,
+    ) -> httpx.Response:
+        """Send a request; the answer's body is still to be read, and the answer to be closed."""
         assert self._client is not None, "a provider is started before it is called"
-        limit_s = timeout_s or self.options.answer_s
         request = self._client.build_request(
             method,
             path,
             headers=dict(headers),
             params=params,
             timeout=httpx.Timeout(limit_s, connect=self.options.connect_s),
+            extensions={"trace": trip.trace},
             **body,
         )
-        try:
-            async with asyncio.timeout(limit_s + self.options.connect_s):
-                response = await self._client.send(request, stream=True)
-                try:
-                    yield response
-                finally:
-                    await response.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            raise NotSent(type(error).__name__) from error
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise NoAnswer(type(error).__name__) from error
-
-    async def stream(
-        self, path: str, *, headers: Mapping[str, str] | None = None, bytes_max: int, timeout_s: float = DOWNLOAD_S
-    ) -> AsyncIterator[bytes]:
-        """GET bytes of the provider's own server, piece by piece. Raises NotSent, NoAnswer, NotReadable (a status
-        other than 200, or more than `bytes_max`)."""
-        async with self._exchange("GET", path, headers or {}, None, {}, timeout_s) as response:
-            if response.status_code != 200:
-                raise NotReadable(f"status {response.status_code}")
-            size = 0
-            async for chunk in response.aiter_bytes():
-                size += len(chunk)
-                if size > bytes_max:
-                    raise NotReadable(f"more than {bytes_max} bytes")
-                yield chunk
+        return await self._client.send(request, stream=True)
 
     def tell(self, event: str, text: object = "", **facts: object) -> None:
-        """Log what the provider said, in its own words, cut short and without our credentials."""
-        said = str(text)[: 4 * LOG_CHARS_MAX]
+        """Log what the provider said, in its own words, cut short and without our credentials. Texts among the facts
+        are its words too."""
+        told = {name: self._scrubbed(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+        _log.warning(event, provider=self.options.name, said=self._scrubbed(text), **told)
+
+    def _scrubbed(self, text: object) -> str:
+        if isinstance(text, bytes):
+            text = text[:SAID_CHARS_MAX].decode(errors="replace")
+        said = str(text)[:SAID_CHARS_MAX]
         for credential in self.options.credentials():
             try:
                 said = said.replace(credential.read(), "***")
             except CredentialMissing:
                 continue
-        _log.warning(event, provider=self.options.name, said=said[:LOG_CHARS_MAX], **facts)
+        return said[:LOG_CHARS_MAX]
+
+
+class _Trip:
+    """One exchange: how long it may still be waited for, and whether any of it may have arrived."""
+
+    def __init__(self, left_s: float) -> None:
+        self._left_s = left_s
+        self._sent = False
+
+    async def trace(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Hear how the exchange goes; httpcore calls it."""
+        if event.endswith(_SENDING):
+            self._sent = True
+        elif event.endswith(_SENDING_FAILED) and isinstance(facts.get("exception"), httpcore.LocalProtocolError):
+            self._sent = False  # No byte of a malformed header was written.
+
+    async def wait(self, work: Awaitable[_T]) -> _T:
+        """Do a part of the exchange in the time that is left. Raises NotSent and NoAnswer.
+
+        The limit is around each part and not around a whole generator: there it would cancel whoever is reading.
+        """
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            async with asyncio.timeout(self._left_s):
+                return await work
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError, TimeoutError) as error:
+            raise (NoAnswer if self._sent else NotSent)(type(error).__name__) from error
+        finally:
+            self._left_s -= now() - began
 
 
 async def _whole(response: httpx.Response, bytes_max: int) -> bytes:
