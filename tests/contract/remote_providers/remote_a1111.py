@@ -50,7 +50,13 @@ def subject() -> Subject:
     return Subject(
         kind="a1111",
         simulator=build,
-        options={"login": {"env": "A1111_LOGIN"}, "work_s": 1.5, "progress_every_s": 0.03, "pixels_max": 2048 * 2048},
+        options={
+            "login": {"env": "A1111_LOGIN"},
+            "work_s": 1.5,
+            "progress_every_s": 0.03,
+            "pixels_max": 2048 * 2048,
+            "repeatable": False,  # As where each call is charged: the stricter way.
+        },
         secrets={"A1111_LOGIN": LOGIN},
         asks=[
             draw(width=500, height=300),

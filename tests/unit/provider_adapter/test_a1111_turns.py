@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from provider_adapter import ports
@@ -112,11 +113,26 @@ async def test_closing_waits_for_the_interrupt(trial: Trial) -> None:
     assert trial.simulator.interrupts == 1  # type: ignore[attr-defined]
 
 
-async def test_jobs_deadline_ends_our_work_and_leaves_the_outcome_unknown(trial: Trial) -> None:
-    failed = await submitting(trial, prompt=STUCK, timeout_s=0.5)
+@pytest.mark.parametrize(("repeatable", "outcome"), [(True, Outcome.RETRYABLE), (False, Outcome.UNKNOWN)])
+async def test_jobs_deadline_ends_our_work_and_nobody_knows_how_far_it_was(
+    trial: Trial, repeatable: bool, outcome: Outcome
+) -> None:
+    provider = trial.build(repeatable=repeatable)
+    await provider.start()
+    try:
+        failed = await provider.submit(trial.task(ASK, prompt=STUCK, timeout_s=0.5), lambda _: None)
+        assert isinstance(failed, Failed)
+        assert failed.outcome is outcome
+        await until_interrupted(trial)
+    finally:
+        await provider.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.LOST])
+async def test_lost_answer_of_an_own_server_is_a_try_that_failed(trial: Trial, fault: Fault) -> None:
+    failed = await submitting(trial, prompt=f"a fox [fault:{fault}]")
     assert isinstance(failed, Failed)
-    assert failed.outcome is Outcome.UNKNOWN
-    await until_interrupted(trial)
+    assert failed.outcome is Outcome.RETRYABLE
 
 
 async def test_work_of_somebody_else_is_neither_told_nor_interrupted(trial: Trial, stranger: Any) -> None:
@@ -159,8 +175,6 @@ async def test_picture_that_somebody_interrupted_is_not_taken_for_a_finished_one
 
 
 def reply(job: str = "", stamp: str = "1", *, status: int = 200, **state: Any) -> Reply:
-    import orjson
-
     facts = {"job": job, "job_count": 1 if job else 0, "job_timestamp": stamp, **state}
     return Reply(status=status, headers={}, body=orjson.dumps({"progress": 0.5, "state": facts}))
 

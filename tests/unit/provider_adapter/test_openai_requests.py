@@ -165,6 +165,15 @@ async def test_unknown_model_is_not_offered(trial: Trial) -> None:
     assert failed.outcome is Outcome.ROUTE_FAILED
 
 
+@pytest.mark.parametrize(("inputs", "field"), [([], "prompt"), ([source(role="reference")], "")])
+async def test_refused_content_is_the_prompts_where_there_is_nothing_else(
+    trial: Trial, inputs: Any, field: str
+) -> None:
+    failed = await submit(trial, ask(inputs=inputs), prompt=f"a fox [fault:{Fault.MODERATED}]")
+    assert isinstance(failed, Failed)
+    assert (failed.outcome, failed.failure.field) == (Outcome.FAILED, field)
+
+
 async def test_several_pictures_cost_several_times(trial: Trial) -> None:
     dear = trial.build(cost_fen_per_output=30)
     await dear.start()

@@ -21,8 +21,8 @@ class Options(RemoteOptions):
     work_s: float = Field(600.0, gt=0, le=7200)
     progress_every_s: float = Field(1.0, gt=0, le=60)
 
-    #: Whether an unknown outcome may be repeated: the server is the operator's own, and the same seed makes the same
-    #: picture. False where each call is charged.
+    #: Whether a picture whose answer is lost may be made again: the server is the operator's own, and the same seed
+    #: makes the same one. False where each call is charged.
     repeatable: bool = True
 
     #: The most pixels it draws at once; an order of more is refused. None: the server decides.

@@ -3,14 +3,14 @@
 import asyncio
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
 from kit.logging import get_logger
 from kit.tasks import end
-from provider_adapter.ports import Finished, OnProgress, Source, Task
+from provider_adapter.ports import Accepted, Failed, Finished, OnProgress, Outcome, Source, Task
 from provider_adapter.providers.a1111 import mapping
 from provider_adapter.providers.a1111.options import Options
 from provider_adapter.providers.a1111.watch import Watch
@@ -54,6 +54,13 @@ class A1111Provider(RemoteProvider):
         """Close all connections, once what is to be interrupted is."""
         await asyncio.gather(*self._interrupting, return_exceptions=True)
         await super().close()
+
+    async def submit(self, task: Task, on_progress: OnProgress) -> Accepted | Finished | Failed:
+        """Hand over a task; see the port. Where repeating costs nothing, a lost answer is one try that failed."""
+        answer = await super().submit(task, on_progress)
+        if self.repeatable and isinstance(answer, Failed) and answer.outcome is Outcome.UNKNOWN:
+            return replace(answer, outcome=Outcome.RETRYABLE)
+        return answer
 
     async def _submit(self, task: Task, on_progress: OnProgress) -> Finished:
         request = await self._request(task)

@@ -90,11 +90,16 @@ def _file(item: object, results: Results, cut: Size | None, cost_fen: int) -> Ou
     return OutputFile.of_bytes(picture if cut is None else cut_to(picture, cut))
 
 
-def refused(reply: Reply) -> Refused:
-    """Return what an error means. Its message may quote our key and the prompt, so it goes to the log alone."""
+def refused(reply: Reply, *, prompt_alone: bool = False) -> Refused:
+    """Return what an error means; with `prompt_alone` refused content can only be the prompt's.
+
+    Its message may quote our key and the prompt, so it goes to the log alone.
+    """
     error = error_in(reply)
     trouble = _trouble(reply, error)
     field = _FIELDS.get(str(error.get("param") or "").partition("[")[0], "")  # "image[1]" is about the images.
+    if trouble is Trouble.INPUT_MODERATED and prompt_alone:
+        field = "prompt"
     waits = trouble in {Trouble.THROTTLED, Trouble.UNAVAILABLE}
     return Refused(trouble, field=field, retry_after_s=reply.retry_after_s if waits else None)
 

@@ -38,7 +38,7 @@ class OpenaiProvider(RemoteProvider):
         cost_fen = self._own.cost_fen_per_output
         try:
             if not reply.ok:
-                raise refused(reply)
+                raise refused(reply, prompt_alone=not form.parts)
             files = await self._aside.do(files_of, reply, self.results, ordered, cost_fen)
         except Refused as refusal:
             error = error_in(reply)
