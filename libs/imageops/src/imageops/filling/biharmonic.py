@@ -22,9 +22,10 @@ _CHECKED_EVERY = 8  # Turns after which pieces that are done are looked for.
 _WORTH_DROPPING = 0.7  # If no more of the pixels than this are left, the others' part of the lists is dropped.
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 _TOUCHING = np.ones((3, 3), np.uint8)  # Pixels up to two apart are in each other's equations.
+_SUMMED_MAX = 4096
 _CHANNELS = 4  # The last one is empty: numpy gathers rows of 16 bytes several times faster than those of 12.
 
-_Counts = npt.NDArray[np.float64]
+_Sums = npt.NDArray[np.float64]
 
 
 def fill_thin(image: Pixels, mask: Mask, on_progress: OnProgress = ignore_progress) -> Pixels:
@@ -65,8 +66,9 @@ def _around(mask: Mask) -> tuple[slice, slice]:
 def _bend(picture: Floats, hole: Mask, on_progress: OnProgress) -> Floats:
     """Return the hole's colours (pixels x 3) from a picture (height x width x 3) with a guess of them."""
     solved = picture[hole]
-    left = np.arange(len(solved))  # Where the pixels that are not done yet stand among all.
-    state = _State(picture, hole)
+    _, pieces = cv2.connectedComponents(cv2.dilate(hole.astype(np.uint8), _TOUCHING))
+    left = np.argsort(pieces[hole], kind="stable")  # Where the pixels that are not done yet stand among all.
+    state = _State(picture, hole.shape, np.flatnonzero(hole)[left], pieces[hole][left].astype(np.intp))
     for turn in range(_TURNS_MAX):
         if turn % _CHECKED_EVERY == 0:
             on_progress(turn / _TURNS_MAX)
@@ -83,32 +85,38 @@ def _bend(picture: Floats, hole: Mask, on_progress: OnProgress) -> Floats:
 
 
 class _State:
-    """Conjugate gradients on the pieces of a hole: arrays of the hole's pixels x 4, and the piece of each pixel."""
+    """Conjugate gradients on the pieces of a hole: arrays of the hole's pixels x 4, piece after piece."""
 
-    def __init__(self, picture: Floats, hole: Mask) -> None:
-        self._hole = hole
-        self._plate = _Plate(hole)
-        self._count, pieces = cv2.connectedComponents(cv2.dilate(hole.astype(np.uint8), _TOUCHING))
-        self._piece = pieces[hole].astype(np.intp)
-        self.solution = _four(picture[hole])
+    def __init__(self, picture: Floats, shape: tuple[int, ...], pixels: Places, pieces: Places) -> None:
+        self._shape, self._pixels = shape, pixels
         force: Array = cv2.Laplacian(picture, cv2.CV_32F, borderType=cv2.BORDER_REPLICATE)
         force = cv2.Laplacian(force, cv2.CV_32F, borderType=cv2.BORDER_REPLICATE)
-        self._residual = -_four(force[hole])
+        self.solution = _four(picture.reshape(-1, 3).take(pixels, axis=0))
+        self._residual = -_four(force.reshape(-1, 3).take(pixels, axis=0))
         self._step = self._residual.copy()
+        self._begin(pieces)
+
+    def _begin(self, pieces: Places) -> None:
+        self._plate = _Plate(self._pixels, self._shape)
+        begins = np.diff(pieces, prepend=-1) != 0
+        self._piece = np.cumsum(begins) - 1
+        self._firsts = np.flatnonzero(begins)
+        # Single precision loses what is added to a long sum, so that none is long.
+        self._parts = np.union1d(self._firsts, np.arange(0, len(pieces), _SUMMED_MAX))
+        self._first_parts = np.searchsorted(self._parts, self._firsts)
         self._size = self._dots(self._residual, self._residual)
 
     def unsolved(self) -> Mask:
         """Return the pixels of pieces that still have an error somewhere."""
-        wrong = np.abs(self._residual).max(axis=1) >= _ERROR_MAX
-        return np.asarray(np.bincount(self._piece, wrong, self._count) > 0)[self._piece]
+        worst = np.maximum.reduceat(np.abs(self._residual).max(axis=1), self._firsts)
+        wrong: Mask = (worst >= _ERROR_MAX).take(self._piece)
+        return wrong
 
     def keep(self, kept: Mask) -> None:
         """Forget the other pixels; whole pieces go."""
-        hole = np.zeros_like(self._hole)
-        hole[self._hole] = kept
-        self._hole, self._plate = hole, _Plate(hole)
-        self._piece, self.solution = self._piece[kept], self.solution[kept]
+        self._pixels, self.solution = self._pixels[kept], self.solution[kept]
         self._residual, self._step = self._residual[kept], self._step[kept]
+        self._begin(self._piece[kept])
 
     def turn(self) -> None:
         """Go one step, in each piece and channel as far as suits it."""
@@ -121,15 +129,12 @@ class _State:
         self._step *= self._each(self._size / np.maximum(before, 1e-12))
         self._step += self._residual
 
-    def _dots(self, one: Floats, other: Floats) -> _Counts:
+    def _dots(self, one: Floats, other: Floats) -> _Sums:
         """Return the sums of the products, pieces x 4."""
-        products = one * other
-        sums = np.zeros((self._count, _CHANNELS))
-        for channel in range(3):
-            sums[:, channel] = np.bincount(self._piece, products[:, channel], self._count)
-        return sums
+        sums = np.add.reduceat(one * other, self._parts, axis=0)
+        return np.asarray(np.add.reduceat(sums.astype(np.float64), self._first_parts, axis=0))
 
-    def _each(self, numbers: _Counts) -> Floats:
+    def _each(self, numbers: _Sums) -> Floats:
         """Return each pixel's piece's numbers."""
         return numbers.astype(np.float32).take(self._piece, axis=0)
 
@@ -137,11 +142,12 @@ class _State:
 class _Plate:
     """The stiffness between the hole's pixels; at the picture's border the plate ends level."""
 
-    def __init__(self, hole: Mask) -> None:
-        inside = np.flatnonzero(hole)
-        bent = np.flatnonzero(cv2.dilate(hole.astype(np.uint8), _CROSS))  # The hole and its rim.
-        self._of_hole = _neighbours(bent, hole.shape, _standing(inside, hole.size))
-        self._of_bent = _neighbours(inside, hole.shape, _standing(bent, hole.size))
+    def __init__(self, inside: Places, shape: tuple[int, ...]) -> None:
+        hole = np.zeros(shape, np.uint8)
+        hole.ravel()[inside] = 1
+        bent = np.flatnonzero(cv2.dilate(hole, _CROSS))  # The hole and its rim.
+        self._of_hole = _neighbours(bent, shape, _standing(inside, hole.size))
+        self._of_bent = _neighbours(inside, shape, _standing(bent, hole.size))
         # The last row of each is for all other pixels, which are not moved: zeros.
         self._moved = np.zeros((len(inside) + 1, _CHANNELS), np.float32)
         self._bent = np.zeros((len(bent) + 1, _CHANNELS), np.float32)

@@ -20,26 +20,41 @@ def smooth_fill(values: Floats, known: Mask) -> Floats:
 
 
 def _pull(sums: Array, weight: Array) -> Floats:
+    """Return the means of what is known with the gaps filled, in place of the sums."""
     height, width = weight.shape
-    guess = sums / np.maximum(weight, 1e-6)[..., None]
     if min(height, width) <= 1 or weight.min() >= 1:
-        if max(height, width) > 1 and weight.min() <= 0:
-            total = max(float(weight.sum()), 1e-6)
-            mean = sums.reshape(-1, sums.shape[2]).sum(axis=0) / total
-            guess = np.where(weight[..., None] > 0, guess, mean)
-        return guess.astype(np.float32)
-    half = ((width + 1) // 2, (height + 1) // 2)
-    even = cv2.copyMakeBorder(np.dstack([sums, weight]), 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT, value=0)
-    small = cv2.resize(even, half, interpolation=cv2.INTER_AREA) * 4
+        return _smallest(sums, weight)
+    small = _halved(sums, weight)
+    own = np.minimum(weight, 1)[..., None]
+    sums /= np.maximum(weight, 1e-6)[..., None]
+    sums *= own
+    size = (small.shape[1] * 2, small.shape[0] * 2)
+    coarse = _channels(_pull(small[..., :-1], small[..., -1]))
+    wide = _channels(cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR))[:height, :width]
+    wide *= 1 - own
+    sums += wide
+    return sums
+
+
+def _smallest(sums: Array, weight: Array) -> Floats:
+    means = sums / np.maximum(weight, 1e-6)[..., None]
+    if weight.size > 1 and weight.min() <= 0:
+        mean = sums.reshape(-1, sums.shape[2]).sum(axis=0) / max(float(weight.sum()), 1e-6)
+        means = np.where(weight[..., None] > 0, means, mean)
+    return means.astype(np.float32)
+
+
+def _halved(sums: Array, weight: Array) -> Array:
+    """Return sums and, behind them, weights of half the size, where a weight of one is enough."""
+    height, width = weight.shape
+    even = np.zeros((height + height % 2, width + width % 2, sums.shape[2] + 1), np.float32)
+    even[:height, :width, :-1] = sums
+    even[:height, :width, -1] = weight
+    small: Array = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA) * 4
     full = np.minimum(1, 1 / np.maximum(small[..., -1:], 1e-6))
     small[..., :-1] *= full
     small[..., -1:] *= full
-    coarse = _channels(_pull(small[..., :-1], small[..., -1]))
-    wide = _channels(cv2.resize(coarse, (half[0] * 2, half[1] * 2), interpolation=cv2.INTER_LINEAR))
-    wide = wide[:height, :width]
-    own = np.minimum(weight, 1)[..., None]
-    blended: Floats = guess * own + wide * (1 - own)
-    return blended
+    return small
 
 
 def _channels(array: Array) -> Array:
