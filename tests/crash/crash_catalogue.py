@@ -28,6 +28,8 @@ LIBRARIES: Final = ("kit", "catalog", "imageops")
 PUBLISHERS: Final = ("job-orchestrator", "billing")
 #: Modules that only separate services on real servers import: the embedded process cannot reach their points.
 ONLY_ON_SERVERS: Final = ("kit.events.jetstream", "kit.db.postgres", "asset_store.blobs_s3")
+#: Points that only a remote provider's tasks pass; tests/providers kills the adapter there.
+ONLY_REMOTE: Final = "providers.remote."
 IMPORT_TIMEOUT_S: Final = 240.0  # Three seconds on an idle machine.
 
 _PROGRAM: Final = """
@@ -63,12 +65,21 @@ def declared_when_imported() -> list[str]:
 
 def embedded(points: Mapping[str, str]) -> list[str]:
     """Return the points that the embedded deployment passes."""
-    return sorted(name for name, module in points.items() if not module.startswith(ONLY_ON_SERVERS))
+    return sorted(
+        name
+        for name, module in points.items()
+        if not module.startswith(ONLY_ON_SERVERS) and not name.startswith(ONLY_REMOTE)
+    )
 
 
 def on_servers(points: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return (service, point) for the deployment of separate services: all of them."""
-    return sorted((service, name) for name, module in points.items() for service in _owners(module.partition(".")[0]))
+    """Return (service, point) for the deployment of separate services: all but those of remote providers."""
+    return sorted(
+        (service, name)
+        for name, module in points.items()
+        if not name.startswith(ONLY_REMOTE)
+        for service in _owners(module.partition(".")[0])
+    )
 
 
 def _owners(package: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from kit.db import migrate
 from kit.errors import AppError
 from testkit.clock import FakeClock
 
-OUTCOMES = ("SUCCEEDED", "UNSENT", "RETRYABLE", "ROUTE_FAILED", "FAILED", "CANCELLED", "UNKNOWN", "THROTTLED")
+OUTCOMES = ("SUCCEEDED", "UNSENT", "RETRYABLE", "ROUTE_FAILED", "FAILED", "CANCELLED", "UNKNOWN", "DEFERRED")
 TERMINAL = {"job_succeeded", "job_failed", "job_expired", "job_cancelled"}
 PROVIDERS = ("one", "two")
 REFUSALS = {"LEASE_LOST", "CONFLICT", "JOB_ALREADY_FINISHED", "TOO_MANY_JOBS"}

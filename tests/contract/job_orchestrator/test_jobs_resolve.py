@@ -93,7 +93,7 @@ async def test_throttled_attempts_are_not_counted_against_the_route(world: Any) 
     job = await world.accept(deadline=Duration(seconds=3600))
     for _ in range(7):
         lease = await world.lease_one()
-        waiting = await world.finish(lease, await world.begin(lease), "THROTTLED", retry_after=Duration(seconds=2))
+        waiting = await world.finish(lease, await world.begin(lease), "DEFERRED", retry_after=Duration(seconds=2))
         assert waiting.state == QUEUED
         await world.sweep(after_s=75)
     lease = await world.lease_one()
@@ -105,5 +105,5 @@ async def test_job_whose_routes_are_all_held_back_waits_without_a_setback(world:
     await world.accept(deadline=Duration(seconds=3600))
     for _ in range(7):
         lease = await world.lease_one()
-        assert (await world.finish(lease, None, "THROTTLED", retry_after=Duration(seconds=30))).state == QUEUED
+        assert (await world.finish(lease, None, "DEFERRED", retry_after=Duration(seconds=30))).state == QUEUED
         await world.sweep(after_s=75)

@@ -15,7 +15,7 @@ from testkit.providers.faults import Fault
 from testkit.providers.trials import TIMEOUT_S, Ask, Trial
 
 NOT_TAKEN = [
-    (Fault.TOO_MANY, Outcome.THROTTLED, ErrorReason.PROVIDER_UNAVAILABLE),
+    (Fault.TOO_MANY, Outcome.DEFERRED, ErrorReason.PROVIDER_UNAVAILABLE),
     (Fault.BROKEN, Outcome.RETRYABLE, ErrorReason.PROVIDER_UNAVAILABLE),
     (Fault.UNAVAILABLE, Outcome.RETRYABLE, ErrorReason.PROVIDER_UNAVAILABLE),
     (Fault.MODERATED, Outcome.FAILED, ErrorReason.PROVIDER_MODERATED),

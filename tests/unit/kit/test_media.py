@@ -194,3 +194,36 @@ def test_a_long_chain_of_jpeg_segments_takes_linear_time() -> None:
     # 64 Ki empty segments: a parser that copies the rest at each step would take minutes.
     chain = b"\xff\xd8" + b"\xff\xe1\x00\x02" * (media.PROBE_BYTES // 4)
     assert media.probe(chain[: media.PROBE_BYTES]) == media.Media(mime_type=media.JPEG)
+
+
+def _film(*boxes: bytes) -> tuple[io.BytesIO, int]:
+    data = b"".join((_FTYP, *boxes))
+    return io.BytesIO(data), len(data)
+
+
+_INDEX = _box(
+    b"moov", _box(b"trak", _box(b"tkhd", bytes(76) + (96 << 16).to_bytes(4, "big") + (64 << 16).to_bytes(4, "big")))
+)
+_PICTURES = _box(b"mdat", bytes(1000))
+
+
+def test_film_has_its_size_wherever_the_index_is() -> None:
+    assert media.film_size(*_film(_INDEX, _PICTURES)) == (96, 64)
+    assert media.film_size(*_film(_PICTURES, _INDEX)) == (96, 64)
+    huge = (1).to_bytes(4, "big") + b"mdat" + (1016).to_bytes(8, "big") + bytes(1000)
+    assert media.film_size(*_film(huge, _INDEX)) == (96, 64)
+    to_the_end = (0).to_bytes(4, "big") + b"mdat" + bytes(1000)
+    assert media.film_size(*_film(_INDEX, to_the_end)) == (96, 64)
+
+
+@pytest.mark.parametrize("length", [0, 4, 7, 30, 500, 1040])
+def test_film_that_is_cut_short_is_none(length: int) -> None:
+    file, size = _film(_PICTURES, _INDEX)
+    assert size > 1040
+    assert media.film_size(io.BytesIO(file.getvalue()[:length]), length) is None
+
+
+def test_film_without_pictures_or_index_is_none() -> None:
+    assert media.film_size(*_film(_INDEX)) is None
+    assert media.film_size(*_film(_PICTURES)) is None
+    assert media.film_size(*_film((2).to_bytes(4, "big") + b"mdat")) is None

@@ -16,7 +16,7 @@ from testkit.fakeprovider import Behavior
 DOWN = Failed.of(Outcome.RETRYABLE, ErrorReason.PROVIDER_UNAVAILABLE, "down")
 MODERATED = Failed.of(Outcome.FAILED, ErrorReason.PROVIDER_MODERATED, "no")
 REJECTED = Failed.of(Outcome.ROUTE_FAILED, ErrorReason.PROVIDER_REJECTED, "no")
-THROTTLED = Failed.of(Outcome.THROTTLED, ErrorReason.PROVIDER_UNAVAILABLE, "later")
+THROTTLED = Failed.of(Outcome.DEFERRED, ErrorReason.PROVIDER_UNAVAILABLE, "later")
 
 
 class Time:
@@ -152,22 +152,22 @@ async def test_provider_that_fails_is_left_alone_and_jobs_go_to_the_next(house: 
     assert (job.outcome, job.attempts[0].provider) == ("SUCCEEDED", "good")
     waiting = house.jobs.put(providers=("bad",))
     await house.reported(waiting)
-    assert (waiting.outcome, waiting.report.attempt_id) == ("THROTTLED", "")
+    assert (waiting.outcome, waiting.report.attempt_id) == ("DEFERRED", "")
     assert 0 < waiting.report.retry_after.ToMilliseconds() <= OPEN_FIRST_S * 1000
     assert not waiting.attempts
 
 
 async def test_pause_that_a_provider_asks_for_is_kept_by_all_jobs(house: Any) -> None:
     house.upstream.behavior = Behavior(
-        refused=Failed.of(Outcome.THROTTLED, ErrorReason.PROVIDER_UNAVAILABLE, "later", retry_after_s=30.0)
+        refused=Failed.of(Outcome.DEFERRED, ErrorReason.PROVIDER_UNAVAILABLE, "later", retry_after_s=30.0)
     )
     adapter = await house.work(house.provider())
     first = house.jobs.put()
     await house.reported(first)
-    assert (first.outcome, len(first.attempts)) == ("THROTTLED", 1)
+    assert (first.outcome, len(first.attempts)) == ("DEFERRED", 1)
     second = house.jobs.put()
     await house.reported(second)
-    assert (second.outcome, len(second.attempts)) == ("THROTTLED", 0)
+    assert (second.outcome, len(second.attempts)) == ("DEFERRED", 0)
     assert len(house.upstream.submits) == 1
     assert adapter._roster.find("fake").breaker[0] is BreakerState.CLOSED
 

@@ -54,11 +54,11 @@ async def test_lost_submit_is_found_by_its_attempt_and_resumed(house: Any) -> No
     assert job.attempts[0].upstream_task_id == next(iter(house.upstream.tasks))
 
 
-async def test_attempt_that_was_surely_not_taken_is_reported_as_unsent(house: Any) -> None:
+async def test_attempt_that_was_surely_not_taken_costs_nothing_but_time(house: Any) -> None:
     job = house.jobs.put(attempts=(attempt_pb2.Attempt(id="att_1", provider="fake", state=INTENDED),))
     await house.work(house.provider(task_ids=True))
     await house.reported(job)
-    assert (job.outcome, job.report.attempt_id) == ("UNSENT", "att_1")
+    assert (job.outcome, job.report.attempt_id) == ("DEFERRED", "att_1")
     assert house.upstream.submits == []
 
 

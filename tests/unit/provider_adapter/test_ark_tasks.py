@@ -138,7 +138,7 @@ async def test_failed_task_ends_as_its_code_says(
         (400, "InputTextSensitiveContentDetected.PolicyViolation", Outcome.FAILED, "prompt"),
         (400, "InvalidParameter.UnsupportedParameter", Outcome.ROUTE_FAILED, ""),
         (429, "SetLimitExceeded", Outcome.ROUTE_FAILED, ""),
-        (429, "ServerOverloaded", Outcome.THROTTLED, ""),
+        (429, "ServerOverloaded", Outcome.DEFERRED, ""),
         (504, "InternalServiceError", Outcome.UNKNOWN, ""),
     ],
 )

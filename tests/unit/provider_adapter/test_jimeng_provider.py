@@ -121,9 +121,9 @@ CODES = [
     (200, 50215, Outcome.ROUTE_FAILED, REJECTED, ""),
 ]
 NOT_TAKEN = [
-    (429, 50429, Outcome.THROTTLED, UNAVAILABLE, ""),
-    (429, 50430, Outcome.THROTTLED, UNAVAILABLE, ""),
-    (200, 50430, Outcome.THROTTLED, UNAVAILABLE, ""),
+    (429, 50429, Outcome.DEFERRED, UNAVAILABLE, ""),
+    (429, 50430, Outcome.DEFERRED, UNAVAILABLE, ""),
+    (200, 50430, Outcome.DEFERRED, UNAVAILABLE, ""),
     (500, 50500, Outcome.RETRYABLE, UNAVAILABLE, ""),
     (500, 50501, Outcome.RETRYABLE, UNAVAILABLE, ""),
     (400, 50400, Outcome.ROUTE_FAILED, UNAVAILABLE, ""),
@@ -199,7 +199,7 @@ TEXTS = [
     (503, b"<html>", Outcome.RETRYABLE),
     (413, b"<html>", Outcome.ROUTE_FAILED),
     (401, b"", Outcome.ROUTE_FAILED),
-    (429, b"", Outcome.THROTTLED),
+    (429, b"", Outcome.DEFERRED),
 ]
 
 
@@ -356,7 +356,7 @@ async def test_too_many_at_once_are_throttled(trial: Any) -> None:
     accepted = await submit(trial)
     failed = await submit(trial)
     assert isinstance(failed, Failed)
-    assert (failed.outcome, failed.retry_after_s) == (Outcome.THROTTLED, 1.0)
+    assert (failed.outcome, failed.retry_after_s) == (Outcome.DEFERRED, 1.0)
     assert isinstance(await follow(trial, accepted), Finished)
     assert isinstance(await submit(trial), Accepted)
 

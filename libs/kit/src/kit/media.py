@@ -8,6 +8,7 @@ found in them, and never raises on malformed input: the answer is then "unknown"
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 # A phone's JPEG carries its thumbnail, colour profile and maker notes before the frame header;
 # each such segment is at most 64 KiB and three or four of them are common.
@@ -26,6 +27,8 @@ _EPS_BINARY = b"\xc5\xd0\xd3\xc6"
 # The brands H.264 players accept; HEIC and AVIF pictures use the same box with other brands.
 _MP4_BRANDS = frozenset({b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"dash", b"M4V "})
 _TKHD_BYTES = (84, 96)  # A track header with times of 32 and of 64 bits.
+_FILE_BOXES_MAX = 100_000  # A film in fragments of a second has two for each; a crafted one of empty boxes, millions.
+_INDEX_BYTES_MAX = 16 * 1024 * 1024  # An hour's index has a megabyte.
 _BOXES_MAX = 64  # More than a sound file has side by side; a crafted one has thousands.
 # Start-of-frame markers; C4, C8 and CC lie among them and mean something else.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -155,6 +158,33 @@ def _boxes(head: bytes, begin: int, end: int, name: bytes) -> Iterator[tuple[int
         if head[begin + 4 : begin + 8] == name:
             yield begin + 8, begin + size
         begin += size
+
+
+def film_size(file: BinaryIO, size_bytes: int) -> tuple[int, int] | None:
+    """Width and height of a whole MP4 file, None for one that is cut short or has no pictures or no index.
+
+    Only the boxes' headers and the index are read, so a film of any length takes milliseconds.
+    """
+    at, found = 0, set[bytes]()
+    size = (0, 0)
+    for _ in range(_FILE_BOXES_MAX):
+        if at == size_bytes:
+            return size if {b"moov", b"mdat"} <= found else None
+        file.seek(at)
+        header = file.read(16)
+        length, name = int.from_bytes(header[:4], "big"), header[4:8]
+        if length == 0:  # To the end of the file.
+            length = size_bytes - at
+        elif length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if len(header) < 8 or length < 8 or at + length > size_bytes:
+            return None
+        found.add(name)
+        if name == b"moov" and length <= _INDEX_BYTES_MAX:
+            file.seek(at)
+            size = _mp4_size(file.read(length))
+        at += length
+    return None
 
 
 _SIZE_READERS = {PNG: _png_size, JPEG: _jpeg_size, WEBP: _webp_size, GIF: _gif_size, MP4: _mp4_size}

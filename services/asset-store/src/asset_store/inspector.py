@@ -34,7 +34,9 @@ class PictureInspector:
     def __init__(self, *, processes: int = PROCESSES, wall_s: float = WALL_S_MAX) -> None:
         """Start nothing yet."""
         self._slots = asyncio.Semaphore(processes)
-        self._threads = Threads("decoder", processes + 1)  # One for each conversation, one for the warming.
+        self._threads = Threads(
+            "decoder", processes + 2
+        )  # One for each conversation, one for the warming, one for films.
         self._wall_s = wall_s
         self._idle: list[_Decoder] = []
         self._all: set[_Decoder] = set()
@@ -75,6 +77,13 @@ class PictureInspector:
             raise InputTooLarge("The picture needs too much memory to be decoded.", field=FIELD)
         _log.info("picture_refused", mime_type=mime_type, refused=refused, detail=answer.get("detail"))
         raise InputUnsupported("The picture is damaged or cut short.", field=FIELD)
+
+    async def inspect_film(self, path: Path) -> tuple[int, int]:
+        """See `Inspector.inspect_film`."""
+        size = await self._threads.run(_film_size, path)
+        if size is None:
+            raise InputUnsupported("The film is damaged or cut short.", field=FIELD)
+        return size
 
     async def _ask(self, job: dict[str, Any]) -> dict[str, Any]:
         decoder = await self._take()
@@ -171,6 +180,11 @@ class _Decoder:
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(OSError):
                 _pipe(pipe).close()
+
+
+def _film_size(path: Path) -> tuple[int, int] | None:
+    with path.open("rb") as file:
+        return media.film_size(file, path.stat().st_size)
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

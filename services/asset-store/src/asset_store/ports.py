@@ -100,6 +100,10 @@ class Inspector(Protocol):
         """Return width and height in pixels. Raises InputUnsupported (damaged, cut short), InputTooLarge."""
         ...
 
+    async def inspect_film(self, path: Path) -> tuple[int, int]:
+        """Return width and height of an MP4 whose structure is whole; nothing is decoded. Raises InputUnsupported."""
+        ...
+
 
 class Web(Protocol):
     """Outside URLs, behind the wall."""

@@ -25,7 +25,9 @@ class Outcome(IntEnum):
     FAILED = 5  #: No route will do it.
     CANCELLED = 6
     UNKNOWN = 7  #: The provider may or may not have taken it: never repeat blindly.
-    THROTTLED = 8  #: Refused for the moment (429): another try costs nothing and does not count against the route.
+    DEFERRED = 8  #: Nothing was begun and the route is not to blame: refused for the moment (429), or never sent by a
+    #: worker that died. Another try costs nothing and does not count.
+    THROTTLED = 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ async def served(simulator: Simulator, *, port: int = 0) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
     config = uvicorn.Config(
         _WithTransport(simulator.app),
-        log_level="error",
+        log_level="critical",  # A connection that is cut on purpose is no error.
         lifespan="off",
         access_log=False,
         timeout_graceful_shutdown=1,

@@ -69,8 +69,8 @@ class StoreFile:
                 # The header's claim is enough to refuse, so that a bomb costs no process.
                 intake.limits.check(width=facts.width, height=facts.height)
             width, height = await self._inspector.inspect(staged.path, mime_type=mime_type, limits=intake.limits)
-        elif facts is not None and facts.width is not None and facts.height is not None:
-            width, height = facts.width, facts.height  # A film of our own workers; nothing is decoded by it.
+        elif mime_type == media.MP4:
+            width, height = await self._inspector.inspect_film(staged.path)
         return Content(
             mime_type=mime_type, size_bytes=staged.size_bytes, sha256=staged.sha256, width=width, height=height
         )

@@ -26,7 +26,7 @@ class AttemptOutcome(IntEnum):
     FAILED = 5
     CANCELLED = 6
     UNKNOWN = 7
-    THROTTLED = 8
+    DEFERRED = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,8 @@
 """What becomes of a job after an attempt, or a whole lease, that brought no result.
 
 Workers choose the route; they see the journal in their lease and skip routes that are spent by the same rule as here:
-one attempt with ROUTE_FAILED, or ROUTE_TRIES_MAX attempts that ended UNSENT or RETRYABLE. A provider that throttles is
-not at fault: such attempts count for nothing but the pause before the next one.
+one attempt with ROUTE_FAILED, or ROUTE_TRIES_MAX attempts that ended UNSENT or RETRYABLE. DEFERRED attempts
+count for nothing but the pause before the next one: the route is not to blame.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def after_report(job: Job, report: Report, attempts: Sequence[Attempt], *, route
 
 def _after_no_attempt(job: Job, report: Report, failure: Failure, *, now_ms: int) -> Change:
     """The work ended before a provider was chosen: no route is to blame, so the job itself is counted against."""
-    if report.outcome != AttemptOutcome.THROTTLED:  # Else all routes are held back just now, which ends by itself.
+    if report.outcome != AttemptOutcome.DEFERRED:  # Else all routes are held back just now, which ends by itself.
         job = job.set_back()
     not_before_ms = now_ms + _pause_ms(report, max(job.setbacks, 1))
     if job.setbacks >= SETBACKS_MAX or not_before_ms >= job.deadline_ms:
@@ -80,7 +80,7 @@ def _on_some_route(
     job: Job, report: Report, attempts: Sequence[Attempt], *, route: int, failure: Failure, now_ms: int
 ) -> Change:
     outcomes = [attempt.outcome for attempt in attempts if attempt.route == route]
-    tries = _curable(outcomes) + outcomes.count(AttemptOutcome.THROTTLED)
+    tries = _curable(outcomes) + outcomes.count(AttemptOutcome.DEFERRED)
     not_before_ms = now_ms + _pause_ms(report, max(tries, 1))
     if not route_spent(route, attempts) and not_before_ms < job.deadline_ms:
         return job.given_back(resume=False, reconciling=False, not_before_ms=not_before_ms)
@@ -128,7 +128,7 @@ def _pause_ms(report: Report, tries: int) -> int:
     if report.retry_after_ms is None:
         return own_ms
     # A provider that says "in a second" again and again is not asked every second.
-    return max(report.retry_after_ms, own_ms) if report.outcome == AttemptOutcome.THROTTLED else report.retry_after_ms
+    return max(report.retry_after_ms, own_ms) if report.outcome == AttemptOutcome.DEFERRED else report.retry_after_ms
 
 
 def _curable(outcomes: Sequence[AttemptOutcome]) -> int:

@@ -27,7 +27,7 @@ _NEEDS_FAILURE: Final = frozenset(
         AttemptOutcome.RETRYABLE,
         AttemptOutcome.ROUTE_FAILED,
         AttemptOutcome.FAILED,
-        AttemptOutcome.THROTTLED,
+        AttemptOutcome.DEFERRED,
     }
 )
 

@@ -26,6 +26,10 @@ from provider_adapter.usecases.roster import Member, Roster
 from provider_adapter.usecases.route import Begin, Hopeless, Resume, Wait, choose
 
 AFTER_BEGIN: Final = crash.declare("providers.work.after_begin", "the intent is written, no provider is called")
+AFTER_ACCEPTED: Final = crash.declare(
+    "providers.remote.after_accepted", "the provider has it, nobody knows its task id"
+)
+AFTER_RECORD: Final = crash.declare("providers.remote.after_record", "the task id is recorded, nothing is asked yet")
 AFTER_RUN: Final = crash.declare("providers.work.after_run", "the provider has results, nothing is stored")
 
 POLL_FIRST_S: Final = 2.0  # The fastest picture of a remote provider takes about as long.
@@ -107,7 +111,7 @@ class WorkOnJob:
                 answer = await self._begin(number)
             case Wait(seconds=wait_s):
                 message = "No provider of the model's routes has room just now."
-                return Failed.of(Outcome.THROTTLED, ErrorReason.PROVIDER_UNAVAILABLE, message, retry_after_s=wait_s)
+                return Failed.of(Outcome.DEFERRED, ErrorReason.PROVIDER_UNAVAILABLE, message, retry_after_s=wait_s)
             case Hopeless(failure=failure):
                 return Failed(outcome=Outcome.FAILED, failure=failure)
         if isinstance(answer, Failed):
@@ -131,7 +135,7 @@ class WorkOnJob:
             await member.submits.turn()
             if held_s := member.held_back_s(route.upstream_model):  # Since the route was chosen.
                 message = "The provider has no room just now."
-                return Failed.of(Outcome.THROTTLED, ErrorReason.PROVIDER_UNAVAILABLE, message, retry_after_s=held_s)
+                return Failed.of(Outcome.DEFERRED, ErrorReason.PROVIDER_UNAVAILABLE, message, retry_after_s=held_s)
             provider, attempt_id = member.provider, new_id("att")
             self._standing.provider, self._standing.repeatable = provider, provider.repeatable
             self._enter(Stage.SUBMITTING)
@@ -199,11 +203,12 @@ class WorkOnJob:
             return await self._follow(member, found)
         if isinstance(found, NotTaken):
             message = "The provider never got it."
-            return Failed.of(Outcome.UNSENT, ErrorReason.PROVIDER_FAILED, message)
+            return Failed.of(Outcome.DEFERRED, ErrorReason.PROVIDER_FAILED, message)  # Its worker died.
         return _unknown("The provider may have taken it.", found.retry_after_s or LOOK_AGAIN_S)
 
     async def _follow(self, member: Member, accepted: Accepted) -> Finished | Failed:
         """Record the task's id before anything else, then wait for its end."""
+        crash.point(AFTER_ACCEPTED)
         standing, upstream_task_id = self._standing, accepted.upstream_task_id
         standing.upstream_task_id = upstream_task_id
         await persist(
@@ -211,6 +216,7 @@ class WorkOnJob:
                 self._lease, attempt_id=standing.attempt_id, upstream_task_id=upstream_task_id
             )
         )
+        crash.point(AFTER_RECORD)
         self._enter(Stage.UPSTREAM)
         return await self._poll(member, upstream_task_id, first_s=accepted.poll_after_s)
 

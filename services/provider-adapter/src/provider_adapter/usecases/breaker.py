@@ -22,7 +22,7 @@ _FAULTS: Final = frozenset(
         ErrorReason.PROVIDER_RESULT_INVALID,
     }
 )
-_SAYS_NOTHING: Final = frozenset({Outcome.CANCELLED, Outcome.THROTTLED})
+_SAYS_NOTHING: Final = frozenset({Outcome.CANCELLED, Outcome.DEFERRED})
 
 
 class BreakerState(Enum):

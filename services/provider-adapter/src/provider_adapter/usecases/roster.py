@@ -100,7 +100,7 @@ class Member:
 
     def heard(self, upstream_model: str, failed: Failed | None) -> None:
         """How a submit, or the task it led to, ended; None for well."""
-        if failed is not None and failed.outcome is Outcome.THROTTLED:
+        if failed is not None and failed.outcome is Outcome.DEFERRED:
             self.submits.cool(failed.retry_after_s)
         breaker = self.breakers.get(upstream_model)
         if breaker is not None:

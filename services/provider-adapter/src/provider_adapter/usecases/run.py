@@ -25,6 +25,9 @@ AFTER_FINISH: Final = crash.declare(
 
 RENEW_SHARE: Final = 1 / 3  # Of the lease: two renewals may fail before it is over.
 TELL_PROGRESS_S: Final = 1.0  # At most so often; people watch bars, and a renewal is a write.
+HEAR_CANCEL_S: Final = (
+    0.5  # While our own cores work: a cancel is to stop them within a second. There are only so many.
+)
 PERCENT_MAX: Final = 99  # 100 is only for what is stored and reported.
 REPORT_S_MAX: Final = 600.0  # An orchestrator that is away for longer has given the job to somebody else.
 CANCEL_UPSTREAM_S: Final = 10.0  # A provider that does not answer a cancel is not waited for.
@@ -117,6 +120,13 @@ class Run:
             self._verdict = Verdict.GIVE_BACK
         if self._verdict is not None:
             raise asyncio.CancelledError
+        if self._ours:
+            self._moved.set()  # Whoever keeps the lease waits for as long as others' work may be waited for.
+
+    @property
+    def _ours(self) -> bool:
+        """Whether the work is done inside the provider's call, and stopping it frees a core of ours."""
+        return self._standing.stage is Stage.SUBMITTING and self._standing.repeatable
 
     def _on_progress(self, fraction: float) -> None:
         percent = min(PERCENT_MAX, max(0, int(fraction * 100)))
@@ -237,6 +247,9 @@ class Run:
     async def _pause(self) -> None:
         """Wait until the lease is to be renewed, or until there is progress worth telling."""
         renew_s = self._lease_s * RENEW_SHARE
+        if self._ours:
+            await asyncio.sleep(min(HEAR_CANCEL_S, renew_s))
+            return
         quiet_s = min(TELL_PROGRESS_S, renew_s)
         await asyncio.sleep(quiet_s)
         with contextlib.suppress(TimeoutError):

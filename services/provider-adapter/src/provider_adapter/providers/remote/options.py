@@ -22,7 +22,7 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, PrivateAttr, Vali
 SECRET_BYTES_MAX: Final = 64 * 1024  # The longest credential, a key file in PEM, has a tenth of it.
 LOOK_AGAIN_S: Final = 1.0  # A rotated file is taken up within this, at the price of one `stat` a second.
 FILE_BYTES_MAX: Final = 1 << 20
-PROVIDERS_MAX: Final = 100  # Of a file.
+PROVIDERS_MAX: Final = 256  # Of a file.
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 

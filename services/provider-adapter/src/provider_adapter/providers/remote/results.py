@@ -7,6 +7,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,14 +19,15 @@ from provider_adapter.providers.remote.http import NoAnswer, NotReadable, NotSen
 from provider_adapter.providers.remote.options import CredentialMissing
 from provider_adapter.providers.remote.trouble import Trouble, failed
 
-RESULT_BYTES_MAX: Final = 512 * 1024 * 1024  # The asset store's limit; an endless body is cut here.
+FILM_BYTES_MAX: Final = 512 * 1024 * 1024  # The asset store's limit; an endless body is cut here.
+PICTURE_BYTES_MAX: Final = 128 * 1024 * 1024  # A PNG of 8192 x 8192 has about that.
 FILM_ENDINGS: Final = (".mp4", ".webm", ".mov")
 AHEAD_CHUNKS: Final = 8  # Read ahead of the asset store: half a megabyte.
 
 LIMITS: Final = FetchLimits(
     first_byte_s=30.0,  # Object stores that thaw a file take a while.
     total_s=300.0,
-    body_bytes_max=RESULT_BYTES_MAX,
+    body_bytes_max=FILM_BYTES_MAX,
     refusal_floor_s=0.0,  # Nobody learns anything from the time: the URL is a provider's, not a client's.
 )
 
@@ -43,7 +45,7 @@ class Results:
             raise Unreadable(failed(Trouble.UNUSABLE, cost_fen=cost_fen))
 
         def chunks() -> AsyncIterator[bytes]:
-            return self._fetch(url, cost_fen)
+            return self._fetch(url, self._limits_of(role), cost_fen)
 
         return OutputFile(chunks=chunks, role=role)
 
@@ -60,7 +62,7 @@ class Results:
         address is the operator's. `headers` is asked with every reading, which raises Unreadable as `at`."""
 
         async def chunks() -> AsyncIterator[bytes]:
-            limits = self._limits
+            limits = self._limits_of(role)
             try:
                 async for piece in upstream.stream(
                     path, headers=headers(), bytes_max=limits.body_bytes_max, timeout_s=limits.total_s
@@ -71,11 +73,16 @@ class Results:
 
         return OutputFile(chunks=chunks, role=role)
 
-    async def _fetch(self, url: str, cost_fen: int) -> AsyncIterator[bytes]:
+    def _limits_of(self, role: str) -> FetchLimits:
+        if role == "video":
+            return self._limits
+        return replace(self._limits, body_bytes_max=min(self._limits.body_bytes_max, PICTURE_BYTES_MAX))
+
+    async def _fetch(self, url: str, limits: FetchLimits, cost_fen: int) -> AsyncIterator[bytes]:
         pieces: asyncio.Queue[bytes] = asyncio.Queue(AHEAD_CHUNKS)
 
         async def fetch() -> None:
-            await self._web.fetch(url, pieces.put, self._limits)
+            await self._web.fetch(url, pieces.put, limits)
             await pieces.put(b"")
 
         fetching = asyncio.create_task(fetch())

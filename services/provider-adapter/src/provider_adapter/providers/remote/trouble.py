@@ -42,7 +42,7 @@ _R = ErrorReason
 _ENDINGS: Final = {
     Trouble.UNREACHABLE: _Ending(Outcome.UNSENT, _R.PROVIDER_UNAVAILABLE, "The provider could not be reached."),
     Trouble.NO_ANSWER: _Ending(Outcome.UNKNOWN, _R.PROVIDER_FAILED, "The provider may have taken it."),
-    Trouble.THROTTLED: _Ending(Outcome.THROTTLED, _R.PROVIDER_UNAVAILABLE, "The provider has no room just now."),
+    Trouble.THROTTLED: _Ending(Outcome.DEFERRED, _R.PROVIDER_UNAVAILABLE, "The provider has no room just now."),
     Trouble.UNAVAILABLE: _Ending(Outcome.RETRYABLE, _R.PROVIDER_UNAVAILABLE, "The provider is not available."),
     Trouble.BROKEN: _Ending(Outcome.RETRYABLE, _R.PROVIDER_FAILED, "The provider failed."),
     Trouble.TIMED_OUT: _Ending(Outcome.RETRYABLE, _R.PROVIDER_TIMEOUT, "The provider did not finish in time."),
