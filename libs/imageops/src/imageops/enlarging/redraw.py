@@ -165,5 +165,7 @@ def _add_grain(image: Image.Image, sigma: float, seed: int) -> None:
         place = (0, start, image.width, min(image.height, start + _BAND_ROWS))
         band = np.array(image.crop(place))
         grain = random.standard_normal(band.shape[:2], np.float32) * np.float32(sigma)
-        band[..., :3] = np.clip(np.rint(band[..., :3] + grain[..., None]), 0, 255)
+        levels = np.rint(grain, out=grain).astype(np.int16)  # Of whole levels the sum is the same, and quicker.
+        grainy = cv2.add(band[..., :3], cv2.merge([levels] * 3), dtype=cv2.CV_8U)
+        band[..., :3] = grainy
         image.paste(Image.fromarray(band), place)

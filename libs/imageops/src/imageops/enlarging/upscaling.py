@@ -1,11 +1,14 @@
-"""Enlarge a picture one to eight times: Lanczos in float, then back-projection, in tiles.
+"""Enlarge a picture one to eight times: back-projection, then Lanczos in float, in tiles.
 
 Back-projection asks of the enlarged picture that, shrunk again, it gives the original: the difference
-is enlarged and added, a few rounds. It restores contrast that any interpolation loses, and it would
-amplify noise just the same, so a noisy picture gets plain bicubic, the mildest of the kernels.
+is enlarged and added, a few rounds. All of it is linear, so the rounds are made on the small picture,
+where enlarging and shrinking again is a sum over few neighbours, and only their result is enlarged. It
+restores contrast that any interpolation loses, and it would amplify noise just the same, so a noisy
+picture gets plain bicubic, the mildest of the kernels.
 """
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -117,9 +120,8 @@ def _resize(
 class _Axis:
     """One side of a tile: the input pixels it is made from and the output pixels it is made in.
 
-    Input [i0, i1) includes the halo. Output [o0, o1) is what that covers, rounded outwards, or without
-    rounds no more than the tile, which is output [o0 + skip, o0 + skip + length).
-    Boxes are in pixels of the array that is resized.
+    Input [i0, i1) includes the halo. Output [o0, o1) is what that covers, rounded outwards. `tile` is the tile's
+    place in the padded input, in pixels of that.
     """
 
     def __init__(self, *, start: int, inputs: int, outputs: int, rounds: int) -> None:
@@ -129,12 +131,17 @@ class _Axis:
         end = min(start + _TILE_PX, outputs)
         self.i0 = max(0, math.floor(start / ratio) - halo)
         self.i1 = min(inputs, math.ceil(end / ratio) + halo)
-        self.o0 = start if plain else math.floor(self.i0 * ratio)
-        self.o1 = end if plain else min(outputs, math.ceil(self.i1 * ratio))
-        self.skip, self.length = start - self.o0, end - start
+        self.o0 = math.floor(self.i0 * ratio)
+        self.o1 = min(outputs, math.ceil(self.i1 * ratio))
+        self.length = end - start
         # The input is padded by one pixel, so that rounding outwards never leaves it.
-        self.up = (self.o0 / ratio - self.i0 + 1, self.o1 / ratio - self.i0 + 1)
-        self.down = (self.i0 * ratio - self.o0, min(self.i1 * ratio, self.o1) - self.o0)
+        self.tile = (start / ratio - self.i0 + 1, end / ratio - self.i0 + 1)
+        self._up = (self.o0 / ratio - self.i0 + 1, self.o1 / ratio - self.i0 + 1)
+        self._down = (self.i0 * ratio - self.o0, min(self.i1 * ratio, self.o1) - self.o0)
+
+    def and_back(self, kernel: Image.Resampling) -> _Plane:
+        """Return how enlarging and shrinking again mixes each pixel from its neighbours: neighbours x pixels."""
+        return _and_back(self.i1 - self.i0, self.o1 - self.o0, self._up, self._down, kernel)
 
 
 def _tile(image: Image.Image, columns: _Axis, rows: _Axis, *, rounds: int, kernel: Image.Resampling) -> Image.Image:
@@ -152,16 +159,40 @@ def _tile(image: Image.Image, columns: _Axis, rows: _Axis, *, rounds: int, kerne
 
 
 def _enlarge(plane: _Plane, columns: _Axis, rows: _Axis, *, rounds: int, kernel: Image.Resampling) -> _Plane:
-    up_size = (columns.o1 - columns.o0, rows.o1 - rows.o0)
-    up_box = (columns.up[0], rows.up[0], columns.up[1], rows.up[1])
-    down_size = (columns.i1 - columns.i0, rows.i1 - rows.i0)
-    down_box = (columns.down[0], rows.down[0], columns.down[1], rows.down[1])
-    estimate = _resample(np.pad(plane, 1, mode="edge"), up_size, up_box, kernel)
+    wanted = plane
     for _ in range(rounds):
-        error = plane - _resample(estimate, down_size, down_box, Image.Resampling.BICUBIC)
-        estimate += _resample(np.pad(error, 1, mode="edge"), up_size, up_box, kernel)
-    inner = (slice(rows.skip, rows.skip + rows.length), slice(columns.skip, columns.skip + columns.length))
-    return estimate[inner]
+        across = _mixed(wanted, columns.and_back(kernel)[:, None], 1)
+        wanted = wanted + (plane - _mixed(across, rows.and_back(kernel)[..., None], 0))
+    box = (columns.tile[0], rows.tile[0], columns.tile[1], rows.tile[1])
+    return _resample(np.pad(wanted, 1, mode="edge"), (columns.length, rows.length), box, kernel)
+
+
+def _mixed(plane: _Plane, shares: _Plane, axis: int) -> _Plane:
+    """Return each pixel's neighbours along an axis, times their shares (neighbours x that axis), added up.
+
+    Sums and products of arrays are the same on every CPU; a matrix product would not be.
+    """
+    reach, length = len(shares) // 2, plane.shape[axis]
+    padded = np.pad(plane, [(reach, reach) if each == axis else (0, 0) for each in (0, 1)])
+    total, part = np.zeros_like(plane), np.empty_like(plane)
+    for first, share in enumerate(shares):
+        near = padded[first : first + length] if axis == 0 else padded[:, first : first + length]
+        total += np.multiply(near, share, out=part)
+    return total
+
+
+@lru_cache(maxsize=64)  # Tiles side by side are alike, where the factor is a whole number.
+def _and_back(
+    inputs: int, outputs: int, up: tuple[float, float], down: tuple[float, float], kernel: Image.Resampling
+) -> _Plane:
+    units = np.pad(np.eye(inputs, dtype=np.float32), ((0, 0), (1, 1)), mode="edge")
+    grown = _resample(units, (outputs, inputs), (up[0], 0, up[1], inputs), kernel)
+    back = _resample(grown, (inputs, inputs), (down[0], 0, down[1], inputs), Image.Resampling.BICUBIC)
+    sources, targets = np.nonzero(back)
+    reach = int(np.abs(sources - targets).max())
+    shares = np.zeros((2 * reach + 1, inputs), np.float32)
+    shares[sources - targets + reach, targets] = back[sources, targets]
+    return shares
 
 
 def _resample(

@@ -90,7 +90,7 @@ def draw(outlines: Iterable[Outline], *, width: int, height: int, scale: float =
     # OpenCV's own smooth edges lie half a pixel too far out, so it draws hard ones, larger, some rows after others.
     finer = min(_FINER_MAX, math.isqrt(_DRAWN_PIXELS_MAX // (width * height)) or 1)
     kind = cv2.LINE_8 if finer > 1 else cv2.LINE_AA
-    shapes = [_Shape(outline, scale * finer) for outline in outlines]
+    shapes = [_Shape(outline, scale * finer) for outline in outlines if outline.loops]
     picture = np.empty((height, width, 3), np.uint8)
     rows = max(1, _BAND_PIXELS // (width * finer * finer)) if finer > 1 else height
     for top in range(0, height, rows):
