@@ -1,14 +1,18 @@
 """Every parameter of the studio document: its range, its default, its spelling on the wire, its refusal."""
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from starlette.datastructures import FormData, UploadFile
 
+from catalog import load
 from edge.studio_fields import ENDPOINTS, Endpoint, read_parameters
 from kit.errors import InvalidArgument
 
+CATALOG = Path(__file__).parents[3] / "deploy" / "catalog"
 BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 REDRAW = {
     "sdxl_model_dropdown": "通用模型",
@@ -188,6 +192,33 @@ def test_ratios_are_taken(ratio: str) -> None:
 )
 def test_other_ratios_are_refused(ratio: str) -> None:
     assert refused("submit_extract_pattern_task", aspect_ratio=ratio).field == "aspect_ratio"
+
+
+RATIOS = [(one, other) for one in range(1, 101) for other in range(1, 101)]
+
+
+def no_longer_strip(one: int, other: int) -> bool:
+    return max(one, other) <= 99 and max(one, other) <= 4 * min(one, other)
+
+
+def test_ratios_that_no_engine_takes_are_refused_at_the_door() -> None:
+    """The built-in engine refuses a side of more than four times the other: the price was taken for nothing."""
+    endpoint = BY_NAME["submit_extract_pattern_task"]
+    for one, other in RATIOS:
+        form = FormData({"aspect_ratio": f"{one}:{other}"})
+        if no_longer_strip(one, other):
+            assert read_parameters(endpoint, form) == {"aspect_ratio": f"{one}:{other}"}
+            continue
+        with pytest.raises(InvalidArgument) as refusal:
+            read_parameters(endpoint, form)
+        assert (refusal.value.field, refusal.value.message) == ("aspect_ratio", "参数取值错误")
+
+
+def test_the_catalogue_refuses_the_same_ratios() -> None:
+    [model] = [model for model in load(CATALOG).offered("studio") if model.name == "studio.extract_pattern"]
+    rule = jsonschema_rs.Draft202012Validator(model.schema["properties"]["aspect_ratio"])
+    for one, other in RATIOS:
+        assert rule.is_valid(f"{one}:{other}") == no_longer_strip(one, other), (one, other)
 
 
 @pytest.mark.parametrize("text", ["山" * 4001, "a\x00b"], ids=["long", "NUL"])

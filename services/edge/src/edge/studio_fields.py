@@ -15,6 +15,8 @@ FALSE: Final = frozenset({"false", "False", "0"})
 #: Whatever a language's `str(number)` writes: 2, 1.0, .5, 0.30000000000000004, 1e-05.
 NUMBER: Final = re.compile(r"[+-]?([0-9]{1,32}(\.[0-9]{0,64})?|\.[0-9]{1,64})([eE][+-]?[0-9]{1,3})?", re.ASCII)
 TEXT_CHARS_MAX: Final = 4000
+RATIO_MAX: Final = 4  # Of the longer side to the shorter: no engine takes a longer strip.
+RATIO_NUMBER_MAX: Final = 99
 FILE_TOO_LARGE: Final = "文件大小不能超过16MB"
 EXPAND_WRONG: Final = "扩展参数错误:"
 
@@ -47,6 +49,28 @@ class Endpoint:
     def limited(self) -> bool:
         """Whether the document limits this endpoint's files to 16MB."""
         return FILE_TOO_LARGE in self.sentences
+
+
+def _digit(low: int, high: int) -> str:
+    return f"[{low}-{high}]" if low < high else str(low)
+
+
+def _between(low: int, high: int) -> str:
+    """Whole numbers of one or two digits, as a regular expression."""
+    tens = {ten: [one for one in range(10) if low <= 10 * ten + one <= high] for ten in range(10)}
+    forms = [f"{ten or ''}{_digit(ones[0], ones[-1])}" for ten, ones in tens.items() if 0 < len(ones) < 10]
+    full = [ten for ten, ones in tens.items() if len(ones) == 10]
+    forms += [f"{_digit(full[0], full[-1])}[0-9]"] if full else []
+    return f"({'|'.join(forms)})"
+
+
+def _ratio_form() -> str:
+    """Two numbers of which neither is more than RATIO_MAX times the other: numbers with the same partners together."""
+    partners: dict[tuple[int, int], list[int]] = {}
+    for number in range(1, RATIO_NUMBER_MAX + 1):
+        least, most = -(-number // RATIO_MAX), min(RATIO_NUMBER_MAX, number * RATIO_MAX)
+        partners.setdefault((least, most), []).append(number)
+    return "|".join(f"{_between(each[0], each[-1])}:{_between(*ends)}" for ends, each in partners.items())
 
 
 def _share(name: str) -> Field:
@@ -99,7 +123,7 @@ ENDPOINTS: Final = (
     Endpoint(
         name="submit_extract_pattern_task",
         model="studio.extract_pattern",
-        fields=(Field(name="aspect_ratio", kind="text", default="1:1", form="[1-9][0-9]?:[1-9][0-9]?"),),
+        fields=(Field(name="aspect_ratio", kind="text", default="1:1", form=_ratio_form()),),
     ),
     Endpoint(name="submit_remove_diamonds_task", model="studio.remove_diamonds"),
     Endpoint(

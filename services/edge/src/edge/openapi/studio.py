@@ -66,7 +66,7 @@ FIELDS: Final = {
     "submit_edit_image_task.prompt": "AI编辑指令(例如:将这张图片转换为水彩画风格)",
     "submit_expand_image_task.prompt": "AI生成扩展部分的提示词",
     "model_version": "模型版本(v1或v2,默认:v1)",
-    "aspect_ratio": "出图比例(例如:1:1、4:3、16:9,默认:1:1)",
+    "aspect_ratio": "出图比例(例如:1:1、4:3、16:9,默认:1:1),长边不超过短边的4倍",
 }
 KEY: Final = "API 用户认证密钥"
 
