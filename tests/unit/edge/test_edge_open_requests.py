@@ -1,15 +1,18 @@
 """The open contract's request in the house's words, and wrong ones refused by the contract's names."""
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from atelier.common.v1 import money_pb2
+from catalog import ParametersInvalid, load
 from edge.backend import FETCH_TIMEOUT_S, SUBMIT_TIMEOUT_S, submit_timeout_s
 from edge.open import requests
 from kit.errors import AppError, InvalidArgument, ModelUnknown
 
+CATALOG = Path(__file__).parents[3] / "deploy" / "catalog"
 URL = "https://aigc.example.com"
 
 
@@ -76,6 +79,31 @@ def test_quote_takes_the_body_of_the_job_without_a_promise() -> None:
     with pytest.raises(InvalidArgument) as caught:
         requests.translate_quote({**body, "quoteId": "abc"}, public_url=URL)
     assert caught.value.field == "quoteId"
+
+
+def test_upscale_takes_what_the_engine_can_beside_the_size() -> None:
+    wishes = {
+        "scale": 2,
+        "prompt": "sharp",
+        "negativePrompt": "噪点",
+        "sNoise": 1.05,
+        "steps": 40,
+        "highFidelity": False,
+        "strongInpaint": True,
+        "strongInpaintIntensity": 0.7,
+        "seed": 3,
+    }
+
+    translated = translate(capability="image.upscale", imageUrls=["https://example.com/a.png"], **wishes)
+
+    parameters = orjson.loads(translated.request.parameters_json)
+    house = "scale prompt negative_prompt s_noise steps high_fidelity strong_inpaint strong_inpaint_intensity seed"
+    assert parameters == dict(zip(house.split(), wishes.values(), strict=True))
+    [model] = [model for model in load(CATALOG).offered("open") if model.name == "image.upscale"]
+    assert model.validate(parameters) == parameters
+    with pytest.raises(ParametersInvalid):
+        model.validate({"s_noise": 1.2})
+    assert translated.field_in_contract("parameters.strong_inpaint_intensity") == "strongInpaintIntensity"
 
 
 def test_documented_inpaint_request_names_its_mask() -> None:

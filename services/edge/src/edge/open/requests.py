@@ -41,6 +41,11 @@ PARAMETERS: Final = {
     "quality": "quality",
     "force_single": "force_single",
     "resolution": "resolution",
+    "sNoise": "s_noise",
+    "steps": "steps",
+    "highFidelity": "high_fidelity",
+    "strongInpaint": "strong_inpaint",
+    "strongInpaintIntensity": "strong_inpaint_intensity",
     "seed": "seed",
 }
 #: The house's other field names and the contract's.

@@ -63,6 +63,7 @@ class Capability:
     settings: Json  #: What it takes in `settings`.
     inputs_min: int = 0
     inputs_max: int  #: In all lists together.
+    prompted: bool = True  #: Whether its prompt, if it has one, must be there.
 
 
 CAPABILITIES: Final = (
@@ -93,10 +94,22 @@ CAPABILITIES: Final = (
     Capability(
         name="image.upscale",
         schema="ImageUpscale",
-        parameters={"resolution": _PICTURE_RESOLUTION, "scale": {"type": "number", "minimum": 1, "maximum": 8}},
-        settings={"resolution": _PICTURE_RESOLUTION},
+        parameters={
+            "resolution": _PICTURE_RESOLUTION,
+            "scale": {"type": "number", "minimum": 1, "maximum": 8},
+            "prompt": text(chars_max=PROMPT_CHARS_MAX),
+            "negativePrompt": text(chars_max=PROMPT_CHARS_MAX),
+            "sNoise": {"type": "number", "minimum": 1, "maximum": 1.1},
+            "steps": {"type": "number", "minimum": 20, "maximum": 40},
+            "highFidelity": {"type": "boolean"},
+            "strongInpaint": {"type": "boolean"},
+            "strongInpaintIntensity": {"type": "number", "minimum": 0, "maximum": 1},
+            "seed": _SEED,
+        },
+        settings={"resolution": _PICTURE_RESOLUTION, "seed": _SEED},
         inputs_min=1,
         inputs_max=1,
+        prompted=False,
     ),
     Capability(
         name="video.generate",
@@ -134,7 +147,7 @@ def _request(one: Capability, *, more: Json | None = None) -> Json:
         "webhookUrl": {"anyOf": [URL, constant("")]},
         **(more or {}),
     }
-    required = ["capability", *(name for name in optional if name == "prompt")]
+    required = ["capability", *(name for name in optional if name == "prompt" and one.prompted)]
     properties = {
         "capability": constant(one.name),
         **{name: schema if name in required else nullable(schema) for name, schema in optional.items()},
