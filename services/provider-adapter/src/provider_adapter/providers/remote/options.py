@@ -12,6 +12,7 @@ The file named by `PROVIDERS_FILE`:
 """
 
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -50,7 +51,7 @@ class Credential(BaseModel):
     def read(self) -> str:
         """Return the secret as it is now. Raises CredentialMissing."""
         if self.env is not None:
-            value = os.environ.get(self.env, "")
+            value = os.environ.get(self.env, "").strip()  # A newline at its end, as files have one, is no part of it.
             if not value:
                 raise CredentialMissing(f"environment variable {self.env} is not set")
             return value
@@ -67,8 +68,13 @@ class Credential(BaseModel):
         facts = path.stat()
         state = (facts.st_mtime_ns, facts.st_size, facts.st_ino)  # A mounted secret is replaced by a rename.
         if self._seen is None or self._seen[1] != state:
+            if not stat.S_ISREG(facts.st_mode):
+                raise CredentialMissing(f"{path} is no regular file")  # To open a pipe could take for ever.
             with path.open("rb") as file:
-                value = file.read(SECRET_BYTES_MAX).decode().strip()
+                data = file.read(SECRET_BYTES_MAX + 1)
+            if len(data) > SECRET_BYTES_MAX:
+                raise CredentialMissing(f"{path} has more than {SECRET_BYTES_MAX} bytes")
+            value = data.decode().strip()
             if not value:
                 raise CredentialMissing(f"{path} is empty")
         else:
@@ -121,9 +127,16 @@ def read_file(path: Path) -> list[dict[str, Any]]:
     """
     try:
         with path.open("rb") as file:
-            document = yaml.safe_load(file.read(FILE_BYTES_MAX))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"PROVIDERS_FILE: {path}: {type(error).__name__}: {error}") from error
+            data = file.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise ValueError(f"PROVIDERS_FILE: {path}: has more than {FILE_BYTES_MAX} bytes")
+        document = yaml.safe_load(data)
+    except OSError as error:
+        raise ValueError(f"PROVIDERS_FILE: {path}: {type(error).__name__}: {error.strerror}") from error
+    except yaml.YAMLError as error:  # Its own text quotes the file, and who knows what was put there.
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ValueError(f"PROVIDERS_FILE: {path}: no YAML{where}") from None
     entries = document.get("providers") if isinstance(document, dict) else None
     if not isinstance(entries, list) or len(entries) > PROVIDERS_MAX:
         raise ValueError(f"PROVIDERS_FILE: {path}: needs `providers:`, a list of at most {PROVIDERS_MAX}")
