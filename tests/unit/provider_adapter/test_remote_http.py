@@ -239,7 +239,7 @@ async def test_stream_is_bounded_in_size_and_only_of_success(server: Any, upstre
 
 async def test_stream_that_is_left_early_closes_its_connection(server: Any, upstream: Upstream) -> None:
     server.respond = pieces(b"x" * 65536, pause_s=0)
-    async with contextlib.aclosing(upstream.stream("/", bytes_max=1 << 30)) as stream:  # type: ignore[type-var]
+    async with contextlib.aclosing(upstream.stream("/", bytes_max=1 << 30)) as stream:
         async for _ in stream:
             break
     async with asyncio.timeout(5):

@@ -11,7 +11,7 @@ from kit.web.addresses import Address, Network
 from kit.web.client import Fetched, FetchLimits, Posted, Sink, WebClient
 from kit.web.dns import Resolver, SystemResolver
 from kit.web.policy import WallPolicy
-from kit.web.refusal import TargetUnreachable
+from kit.web.refusal import TargetUnreachable, may_pass
 from kit.web.retry_after import retry_after_s
 from kit.web.target import Target, vet
 
@@ -28,6 +28,7 @@ __all__ = [
     "TargetUnreachable",
     "WallPolicy",
     "WebClient",
+    "may_pass",
     "retry_after_s",
     "vet",
 ]

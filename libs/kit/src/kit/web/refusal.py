@@ -7,6 +7,20 @@ from kit.logging import get_logger
 
 _DETAIL_CHARS_MAX: Final = 200
 
+#: What may be over a moment later. A body that is too slow is not among them: it has had its time.
+_PASSING: Final = frozenset(
+    {
+        "resolve_timeout",
+        "resolve_failed",
+        "connect_timeout",
+        "connect_failed",
+        "head_timeout",
+        "head_broken",
+        "body_broken",
+    }
+)
+_PASSING_STATUS: Final = frozenset({404, 408, 425, 429, 500, 502, 503, 504})  # 404: some tell a URL before it works.
+
 _log = get_logger(__name__)
 
 
@@ -46,6 +60,14 @@ def refused(refusal: Refusal, *, field_name: str | None = None, **facts: str | i
     """Tell the operator the cause, and return the public error, which is the same for every cause."""
     _log.warning("input_fetch_refused", cause=refusal.cause, **{**facts, **refusal.facts})
     return InputFetchRefused(field=field_name)
+
+
+def may_pass(error: InputFetchRefused) -> bool:
+    """Whether the same fetch may succeed in a moment. Not for the one who wrote the URL: it tells of our network."""
+    refusal = error.__cause__
+    if not isinstance(refusal, Refusal):
+        return False
+    return refusal.cause in _PASSING or (refusal.cause == "status" and refusal.facts.get("status") in _PASSING_STATUS)
 
 
 def log_unreachable(refusal: Refusal, **facts: str | int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -158,7 +158,7 @@ class Upstream:
 
     async def stream(
         self, path: str, *, headers: Mapping[str, str] | None = None, bytes_max: int, timeout_s: float = DOWNLOAD_S
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """GET bytes of the provider's own server, piece by piece. `timeout_s` bounds the time that the provider takes,
         not the reader's. Raises NotSent, NoAnswer, NotReadable (a status other than 200, or more than `bytes_max`)."""
         trip = _Trip(timeout_s)
