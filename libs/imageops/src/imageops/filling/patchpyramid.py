@@ -47,6 +47,7 @@ def match(
                 level.accept(rim=RIM_PX, last=True)
             else:
                 level.accept()
+        level.forget()
         coarse = level
     return coarse
 

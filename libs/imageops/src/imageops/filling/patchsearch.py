@@ -138,6 +138,10 @@ class Level:
             self._try_around(rng, max(1, round(reach)))
             reach = max(1.0, reach * _SHRINK)
 
+    def forget(self) -> None:
+        """Give the memory back that searching takes; what was found stays."""
+        self._sources = self._wanted = np.empty((0, _NUMBERS), np.float32)
+
     def _propagate(self, dy: int, dx: int) -> None:
         height, width = self._valid.shape
         ys, xs = self.ys + dy, self.xs + dx
