@@ -1,10 +1,13 @@
 """What can be wrong with a provider, and the answers that no framework gives by itself."""
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from enum import StrEnum
 from typing import Any, Final
+
+from kit.tasks import end
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -73,9 +76,8 @@ class Hang:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wait until the caller goes."""
-        gone = asyncio.create_task(_until_gone(receive))
-        await asyncio.wait({gone}, timeout=HANG_S)
-        gone.cancel()
+        async with _until_gone(receive) as gone:
+            await asyncio.wait({gone}, timeout=HANG_S)
         scope[TRANSPORT].abort()
 
 
@@ -114,20 +116,29 @@ class Body:
         """Send the data, and zeros after it, until the caller goes."""
         headers = _raw({"content-type": self._mime_type})
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        gone = asyncio.create_task(_until_gone(receive))
         data = self._data
-        for start in range(0, most, size):
-            piece = data[start : start + size] or bytes(size)
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await asyncio.wait({gone}, timeout=pause_s)
-            if gone.done():
-                return
-        gone.cancel()
+        async with _until_gone(receive) as gone:
+            for start in range(0, most, size):
+                piece = data[start : start + size] or bytes(size)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await asyncio.wait({gone}, timeout=pause_s)
+                if gone.done():
+                    return
 
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+@contextlib.asynccontextmanager
+async def _until_gone(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
+    """A task that ends when the caller goes; it does not outlive the block, however that ends."""
+
+    async def listen() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    listening = asyncio.create_task(listen())
+    try:
+        yield listening
+    finally:
+        await end(listening)
 
 
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -135,8 +135,8 @@ async def started(subject: Subject, ports: Any, monkeypatch: Any) -> AsyncIterat
             return module.build(options, results.Results(web, limits=LIMITS))
 
         provider = build()
-        await provider.start()
         try:
+            await provider.start()
             yield Trial(
                 subject=subject,
                 simulator=simulator,
