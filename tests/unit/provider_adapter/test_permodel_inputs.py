@@ -61,7 +61,7 @@ async def test_route_names_become_the_models_input() -> None:
 async def test_models_own_words_replace_ours_and_others_are_refused() -> None:
     words = {"duration": {"5": "5s", "10": 10}, "fast": {"true": "yes", "false": "no"}}
     assert await model_input(task(duration=5, fast=True, values=words), options()) == {"duration": "5s", "fast": "yes"}
-    assert await model_input(task(duration=10, values=words), options()) == {"duration": 10}
+    assert await model_input(task(duration=10.0, values=words), options()) == {"duration": 10}
     assert await refusal(duration=7, values=words) == (Outcome.ROUTE_FAILED, "duration")
     assert await refusal(aspect_ratio="1:1", values={"aspect_ratio": {}}) == (Outcome.ROUTE_FAILED, "ratio")
     assert await refusal(num_steps=3, values={"num_steps": {}}) == (Outcome.ROUTE_FAILED, "")

@@ -90,6 +90,8 @@ def _object(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _word(words: Any, value: Any, name: str) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of number.
     key = str(value).lower() if isinstance(value, bool) else str(value)
     if not isinstance(words, dict) or key not in words:
         raise Refused(Trouble.UNSUPPORTED, "The model does not offer this value.", field=field_of(name))
