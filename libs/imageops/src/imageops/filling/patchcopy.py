@@ -12,7 +12,7 @@ from imageops.filling.patchsearch import Level
 from imageops.filling.rims import DECAY_PX, RIM_PX, smooth_fill
 from imageops.progress import OnProgress, between
 
-_BAND_PIXELS = 1 << 18  # Of the picture, copied at once.
+_BAND_PIXELS = 1 << 17  # Of the picture, copied at once.
 _MATCHED = 0.7  # The search's share of the work.
 
 

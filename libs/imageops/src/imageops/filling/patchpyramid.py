@@ -16,7 +16,7 @@ _BRIDGED_LEVELS_MAX = 4  # A hole that is deeper still has nothing to do with it
 _JUMPS = (8, 4, 2, 1)  # A good match spreads this far in one round.
 _TRIES = 8  # Random looks around each match and round: from the whole picture down to the next pixel.
 _GUESSED = 1e-3  # The weight of a first guess beside the pixels that are known.
-_BAND_PIXELS = 1 << 20  # What is in memory as floats at once.
+_BAND_PIXELS = 1 << 18  # What is in memory as floats at once.
 _WHITE = np.ones(3, np.float32)
 _ROUNDS_COARSEST, _ROUNDS, _ROUNDS_FINEST = 10, 5, 3  # Of search and vote; later ones change little.
 
