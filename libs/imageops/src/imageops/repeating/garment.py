@@ -1,5 +1,7 @@
 """Find the garment in a photograph and take the light off it."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -15,6 +17,8 @@ _HEM = 0.012  # Of the picture's long side.
 _TURNS = 3  # Of telling colours from light.
 _SAMPLES = 1 << 16  # Pixels that the colours are chosen from: more say the same.
 _COLOURS = 5
+_BAND_PIXELS = 1 << 17  # What is in memory as floats at once.
+_LOGARITHMS = np.log(np.arange(256, dtype=np.float32) + 8)  # Of the levels, a little lifted.
 
 
 def find_garment(pixels: Pixels) -> Mask:
@@ -69,16 +73,17 @@ def _cut_out(small: Pixels, distance: Floats, frame: Mask) -> Mask:
 def without_light(pixels: Pixels, garment: Mask) -> Pixels:
     """Return the cloth as if lit evenly: what varies slowly within one colour of the print is light, and goes."""
     reach = max(8.0, max(pixels.shape[:2]) / 24)
-    levels = np.log(pixels.astype(np.float32) + 8)
-    brightness = levels.mean(axis=2)
+    brightness = np.empty(pixels.shape[:2], np.float32)
+    for rows in _bands(pixels):
+        brightness[rows] = _LOGARITHMS[pixels[rows]].mean(axis=2)
     inside = garment.astype(np.float32)
     share = np.maximum(cv2.GaussianBlur(inside, (0, 0), reach), 1e-3)
     light = np.zeros_like(brightness)
     step = max(1, np.count_nonzero(garment) // _SAMPLES)
     for _ in range(_TURNS):
-        even = np.clip(np.exp(levels - light[..., None]) - 8, 0, 255)
-        palette = choose_palette(np.rint(even[garment][::step]).astype(np.uint8)[None], _COLOURS)
-        label = palette.nearest(np.rint(even).astype(np.uint8))
+        even = _lit_evenly(pixels, light)
+        palette = choose_palette(even[garment][::step][None], _COLOURS)
+        label = palette.nearest(even)
         means = [
             float(np.median((brightness - light)[garment & (label == index)]))
             if (garment & (label == index)).any()
@@ -87,6 +92,18 @@ def without_light(pixels: Pixels, garment: Mask) -> Pixels:
         ]
         rest = (brightness - np.array(means, np.float32)[label]) * inside
         light = np.asarray(cv2.GaussianBlur(rest, (0, 0), reach) / share, np.float32)
-    even = np.exp(levels - light[..., None]) - 8
-    lit: Pixels = np.clip(np.rint(even), 0, 255).astype(np.uint8)
+    return _lit_evenly(pixels, light)
+
+
+def _lit_evenly(pixels: Pixels, light: Floats) -> Pixels:
+    """Return the picture without this light, which is given in logarithms."""
+    lit = np.empty_like(pixels)
+    for rows in _bands(pixels):
+        even = np.exp(_LOGARITHMS[pixels[rows]] - light[rows, :, None]) - 8
+        lit[rows] = np.clip(np.rint(even), 0, 255)
     return lit
+
+
+def _bands(pixels: Pixels) -> Iterator[slice]:
+    rows = max(1, _BAND_PIXELS // pixels.shape[1])
+    return (slice(row, min(len(pixels), row + rows)) for row in range(0, len(pixels), rows))
