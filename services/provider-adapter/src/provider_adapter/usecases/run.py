@@ -25,9 +25,7 @@ AFTER_FINISH: Final = crash.declare(
 
 RENEW_SHARE: Final = 1 / 3  # Of the lease: two renewals may fail before it is over.
 TELL_PROGRESS_S: Final = 1.0  # At most so often; people watch bars, and a renewal is a write.
-HEAR_CANCEL_S: Final = (
-    0.5  # While our own cores work: a cancel is to stop them within a second. There are only so many.
-)
+HEAR_CANCEL_S: Final = 0.5  # While our own cores work: a cancel stops them within a second, and they are few.
 PERCENT_MAX: Final = 99  # 100 is only for what is stored and reported.
 REPORT_S_MAX: Final = 600.0  # An orchestrator that is away for longer has given the job to somebody else.
 CANCEL_UPSTREAM_S: Final = 10.0  # A provider that does not answer a cancel is not waited for.
