@@ -37,7 +37,6 @@ GET_RESULT: Final = "CVSync2AsyncGetResult"
 
 TASK_ID_CHARS_MAX: Final = 256  # Of ours: the model and their id.
 RESULT_BYTES_MAX: Final = 64 << 20  # They may answer with the picture in base64, though URLs are asked for.
-_SAID_BYTES_MAX: Final = 2000  # More than is logged of an answer.
 FILM_FIRST_POLL_S: Final = 10.0  # The fastest film takes minutes.
 
 #: Questions about one task in a row that may be answered by an internal error. The pages do not say whether such an
@@ -72,6 +71,7 @@ class JimengProvider(RemoteProvider):
         task_id = answer.data.get("task_id")
         upstream_task_id = f"{body['req_key']}:{task_id}"
         if not isinstance(task_id, str) or not task_id or len(upstream_task_id) > TASK_ID_CHARS_MAX:
+            self._tell("submit_without_task_id", reply, answer)
             raise NotReadable("a success without a task id")
         film = task.capability == "video.generate"
         return Accepted(upstream_task_id=upstream_task_id, poll_after_s=FILM_FIRST_POLL_S if film else None)
@@ -128,8 +128,7 @@ class JimengProvider(RemoteProvider):
         return Pending(poll_after_s=reply.retry_after_s)
 
     def _tell(self, event: str, reply: Reply, answer: Answer) -> None:
-        said = reply.body[:_SAID_BYTES_MAX].decode(errors="replace")
-        self.upstream.tell(event, said, status=reply.status, code=answer.code, word=answer.gateway)
+        self.upstream.tell(event, reply.body, status=reply.status, code=answer.code, word=answer.gateway)
 
     async def _call(self, action: str, body: Mapping[str, Any], *, bytes_max: int = REPLY_BYTES_MAX) -> Reply:
         query = {"Action": action, "Version": VERSION}
