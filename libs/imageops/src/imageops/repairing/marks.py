@@ -71,15 +71,14 @@ def _opacity(pixels: Pixels) -> tuple[float, float]:
     """Return how far one opacity of white ink stands out, and that opacity."""
     rows, columns = pixels.shape[:2]
     edge = max(_STROKES_PX)
-    picture = pixels.astype(np.float32)
     votes = np.zeros(100)
     # Every other row and column votes: a quarter of the work, and of marks there are enough.
-    here = picture[edge : rows - edge : 2, edge : columns - edge : 2]
+    here = pixels[edge : rows - edge : 2, edge : columns - edge : 2].astype(np.float32)
     for reach in _STROKES_PX:
         for dy, dx in _DIRECTIONS:
             step = reach if dy * dx == 0 else max(1, round(reach * 0.7))
             sides = [
-                picture[edge + y : rows - edge + y : 2, edge + x : columns - edge + x : 2]
+                pixels[edge + y : rows - edge + y : 2, edge + x : columns - edge + x : 2].astype(np.float32)
                 for y, x in ((dy * step, dx * step), (-dy * step, -dx * step))
             ]
             votes += _vote(here, sides)
@@ -120,8 +119,7 @@ def _segment(pixels: Pixels, opacity: float, on_progress: OnProgress) -> Mask:
         found = _smoothest(tile, _without(tile, opacity))
         inner = found[y - top : y - top + _TILE_PX, x - left : x - left + _TILE_PX]
         marked[y : y + _TILE_PX, x : x + _TILE_PX] = inner
-    picture = pixels.astype(np.float32)
-    return _choose(*_pieces(picture, _without(picture, opacity), marked))
+    return _choose(*_pieces(pixels, opacity, marked))
 
 
 def _without(picture: Floats, opacity: float) -> Floats:
@@ -188,7 +186,7 @@ def _belief(alone: Floats, links: "list[_Link]", messages: list[list[Floats]]) -
     return belief
 
 
-def _pieces(picture: Floats, without: Floats, marked: Mask) -> tuple[Array, Array, Floats]:
+def _pieces(pixels: Pixels, opacity: float, marked: Mask) -> tuple[Array, Array, Floats]:
     """Return the marked pieces' numbers, their boxes and areas, and the share of each rim that keeps the rule."""
     count, numbers, boxes, _ = cv2.connectedComponentsWithStats(marked.astype(np.uint8), connectivity=8)
     clear = cv2.dilate(marked.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
@@ -196,15 +194,26 @@ def _pieces(picture: Floats, without: Floats, marked: Mask) -> tuple[Array, Arra
     for dy, dx in (*_NEIGHBOURS, *((-y, -x) for y, x in _NEIGHBOURS)):
         rim = marked & _shift(clear, dy, dx)
         places = np.flatnonzero(rim)
+        without = _without(pixels.reshape(-1, 3)[places].astype(np.float32), opacity)
         best = np.full(len(places), np.inf, np.float32)
         for reach in _RIM_REACHES:
             y, x = round(dy * reach), round(dx * reach)
-            miss = np.abs(without.reshape(-1, 3)[places] - _shift(picture, y, x).reshape(-1, 3)[places]).mean(axis=1)
-            best = np.where(_shift(clear, y, x).ravel()[places], np.minimum(best, miss), best)
+            miss = np.abs(without - _beside(pixels, places, y, x)).mean(axis=1)
+            best = np.where(_beside(clear, places, y, x)[:, 0], np.minimum(best, miss), best)
         of = numbers.ravel()[places]
         rims += np.bincount(of, minlength=count)
         kept += np.bincount(of[best < _RIM_FIT_MAX], minlength=count)
     return numbers, boxes, (kept / np.maximum(rims, 1)).astype(np.float32)
+
+
+def _beside(plane: Array, places: Array, dy: int, dx: int) -> Array:
+    """Return the values (places x channels) of these flat places' neighbours; 0 beyond the picture."""
+    rows, columns = plane.shape[:2]
+    ys, xs = places // columns + dy, places % columns + dx
+    inside = (ys >= 0) & (ys < rows) & (xs >= 0) & (xs < columns)
+    values = plane.reshape(rows * columns, -1)[np.where(inside, ys * columns + xs, 0)]
+    values[~inside] = 0
+    return np.asarray(values)
 
 
 def _choose(numbers: Array, boxes: Array, shares: Floats) -> Mask:
