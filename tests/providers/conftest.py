@@ -18,7 +18,7 @@ from atelier.jobs.v1 import job_pb2
 from testkit.deployments import StandaloneDeployment, new_partner
 from testkit.providers.faults import Fault
 from testkit.providers.serving import served
-from testkit.providers.trials import Subject
+from testkit.providers.trials import Ask, Subject
 
 SUBJECTS: Final = Path(__file__).parents[1] / "contract" / "remote_providers"
 KINDS: Final = sorted(path.stem.removeprefix("remote_") for path in SUBJECTS.glob("remote_*.py"))
@@ -40,12 +40,16 @@ def subject_of(kind: str) -> Subject:
     return subject
 
 
+def plain_ask(subject: Subject) -> Ask:
+    """The first one that is a prompt and nothing else."""
+    return next(ask for ask in subject.asks if ask.prompted and not ask.inputs)
+
+
 def catalogue(accounts: Mapping[str, Subject], *, deadline_s: int, pools: Mapping[str, str]) -> dict[str, Any]:
     """A model for each account; what a prompt does not say is the route's constant."""
     models = []
     for name, subject in accounts.items():
-        ask = subject.asks[0]
-        assert not ask.inputs, f"the first ask of {name} must do without inputs"
+        ask = plain_ask(subject)
         models.append(
             {
                 "name": f"trial.{name}",
@@ -139,6 +143,7 @@ async def opened(
         yield House(
             deployment=deployment,
             environment=environment,
+            plain_ask=plain_ask,
             simulators=simulators,
             subjects=subjects,
             partner=partner,

@@ -41,6 +41,7 @@ def subject() -> Subject:
             Ask(capability="image.generate", upstream_model="image_gpt_2.5", parameters=square, inputs=[reference]),
             Ask(capability="image.generate", upstream_model="nanoBanana", inputs=[reference]),
             Ask(capability="image.generate", upstream_model="soraImg", parameters=square, inputs=[reference]),
+            Ask(capability="image.generate", upstream_model="image_gpt", parameters=square),
             Ask(
                 capability="video.generate",
                 upstream_model="sora2",
