@@ -27,7 +27,6 @@ class Outcome(IntEnum):
     UNKNOWN = 7  #: The provider may or may not have taken it: never repeat blindly.
     DEFERRED = 8  #: Nothing was begun and the route is not to blame: refused for the moment (429), or never sent by a
     #: worker that died. Another try costs nothing and does not count.
-    THROTTLED = 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,8 @@ def known_providers(settings: ProviderSettings) -> list[Known]:
     local = Known(name=LocalProvider.name, capabilities=LocalProvider.capabilities, provider=_local(settings))
     if not settings.file:
         return [local]
-    results = Results(WebClient(WallPolicy(allow=WallPolicy.parse_allow(settings.allow_private_targets))))
-    remote = [_remote(entry, results, number) for number, entry in enumerate(read_file(Path(settings.file)))]
+    policy = WallPolicy(allow=WallPolicy.parse_allow(settings.allow_private_targets))
+    remote = [_remote(entry, policy, number) for number, entry in enumerate(read_file(Path(settings.file)))]
     names = [known.name for known in (local, *remote)]
     for name in names:
         if names.count(name) > 1:
@@ -43,7 +43,7 @@ def _local(settings: ProviderSettings) -> LocalProvider | None:
     return LocalProvider(pool, timeout_s=settings.engine_timeout_s)
 
 
-def _remote(entry: dict[str, Any], results: Results, number: int) -> Known:
+def _remote(entry: dict[str, Any], policy: WallPolicy, number: int) -> Known:
     where, kind = f"PROVIDERS_FILE: providers[{number}]", entry["kind"]
     if kind not in KINDS:
         raise ValueError(f"{where}.kind: {kind!r} is not one of {', '.join(KINDS)}")
@@ -52,7 +52,7 @@ def _remote(entry: dict[str, Any], results: Results, number: int) -> Known:
         options: RemoteOptions = module.Options.model_validate(entry)
     except ValidationError as error:
         raise ValueError(f"{where}.{explain(error)}") from error
-    provider = module.build(options, results)
+    provider = module.build(options, Results(WebClient(policy)))
     return Known(
         name=options.name,
         capabilities=provider.capabilities,

@@ -118,7 +118,7 @@ async def started(subject: Subject, ports: Any, monkeypatch: Any) -> AsyncIterat
     simulator = subject.simulator()
     module = importlib.import_module(f"provider_adapter.providers.{subject.kind}")
     results = importlib.import_module("provider_adapter.providers.remote.results")
-    web = WebClient(WallPolicy(allow=WallPolicy.parse_allow("127.0.0.1")))
+    policy = WallPolicy(allow=WallPolicy.parse_allow("127.0.0.1"))
     async with served(simulator) as address:
 
         def build(**changes: Any) -> Any:
@@ -132,7 +132,7 @@ async def started(subject: Subject, ports: Any, monkeypatch: Any) -> AsyncIterat
                     **changes,
                 }
             )
-            return module.build(options, results.Results(web, limits=LIMITS))
+            return module.build(options, results.Results(WebClient(policy), limits=LIMITS))
 
         provider = build()
         try:
@@ -147,7 +147,6 @@ async def started(subject: Subject, ports: Any, monkeypatch: Any) -> AsyncIterat
             )
         finally:
             await provider.close()
-            await web.aclose()
 
 
 def source(*, role: str = "image", size: tuple[int, int] = (64, 64), link: str = "", seed: int = 1) -> BytesSource:

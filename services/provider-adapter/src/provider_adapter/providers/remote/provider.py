@@ -71,6 +71,7 @@ class RemoteProvider:
     async def close(self) -> None:
         """Close all connections."""
         await self.upstream.close()
+        await self.results.close()
 
     async def submit(self, task: Task, on_progress: OnProgress) -> Accepted | Finished | Failed:
         """Hand over a task; see the port."""

@@ -46,6 +46,10 @@ class Results:
         self._limits = limits
         self._again_after_s = again_after_s
 
+    async def close(self) -> None:
+        """Free what fetching took. Idempotent."""
+        await self._web.aclose()
+
     def at(self, url: object, *, role: str = "image", cost_fen: int = 0) -> OutputFile:
         """The file behind a URL, fetched when it is stored. Reading raises Unreadable when it cannot be had whole."""
         if not isinstance(url, str) or not url:
