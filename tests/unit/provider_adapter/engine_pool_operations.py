@@ -16,6 +16,8 @@ from imageops import Output, RefusalReason, Refused
 
 Progress = Callable[[float], None]
 
+LITTER_BYTES = 64 * 1024  # Small enough to lie in the heap, not in a mapping of its own.
+
 
 class _Operation:
     def __init__(self, work: Callable[[Sequence[bytes], Mapping[str, Any], Progress], list[bytes]]) -> None:
@@ -79,6 +81,15 @@ def _large(_inputs: Sequence[bytes], parameters: Mapping[str, Any], _progress: P
     return [bytes(parameters["bytes"])]
 
 
+_kept: list[bytearray] = []
+
+
+def _litter(_inputs: Sequence[bytes], parameters: Mapping[str, Any], _progress: Progress) -> list[bytes]:
+    blocks = [bytearray(LITTER_BYTES) for _ in range(parameters["bytes"] // LITTER_BYTES)]
+    _kept.append(bytearray(LITTER_BYTES))  # On top of the heap, which so cannot shrink by itself.
+    return [str(len(blocks)).encode()]
+
+
 OPERATIONS = {
     "echo": _Operation(_echo),
     "steps": _Operation(_steps),
@@ -89,4 +100,5 @@ OPERATIONS = {
     "noise": _Operation(_noise),
     "circumstances": _Operation(_circumstances),
     "large": _Operation(_large),
+    "litter": _Operation(_litter),
 }

@@ -23,6 +23,7 @@ from provider_adapter.providers.local.errors import (
 from provider_adapter.providers.local.pool import EnginePool
 
 MEMORY_BYTES_MAX = 768 * 1024**2
+LOOP_HELD_S_MAX = 0.02  # A poll is to be answered within 50 ms.
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +75,10 @@ async def seconds_until(gone: Callable[[], bool]) -> float:
         while not gone():
             await asyncio.sleep(0.002)
     return time.monotonic() - began
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def is_gone(pid: int) -> bool:
@@ -172,6 +177,15 @@ async def test_a_job_fails_alone_when_it_needs_more_memory_than_a_worker_has(poo
     assert output.data == str(200 * 1024**2).encode()
 
 
+async def test_memory_is_given_back_after_a_job(pool: EnginePool) -> None:
+    await echo(pool)
+    (pid,) = await worker_pids(pool)
+    before = resident_bytes(pid)
+    await pool.run(operation="litter", parameters={"bytes": 200 * 1024**2})
+    await seconds_until(lambda: resident_bytes(pid) - before < 40 * 1024**2)
+    assert await worker_pids(pool) == [pid]
+
+
 async def test_a_job_fails_alone_when_the_worker_exits(pool: EnginePool) -> None:
     with pytest.raises(EngineCrashed) as caught:
         await pool.run(operation="exit", parameters={"status": 7})
@@ -221,20 +235,20 @@ async def test_workers_are_limited_and_get_no_secrets(monkeypatch: pytest.Monkey
 
 async def test_the_loop_stays_free_while_a_large_file_comes_back(pool: EnginePool) -> None:
     await worker_pids(pool)
-    pauses: list[float] = []
+    pauses: list[float] = []  # By the loop's own CPU time: the machine may have other work.
 
     async def watch() -> None:
         while True:
-            began = time.monotonic()
+            began = time.thread_time()
             await asyncio.sleep(0.001)
-            pauses.append(time.monotonic() - began)
+            pauses.append(time.thread_time() - began)
 
     watcher = asyncio.create_task(watch())
     (output,) = await pool.run(operation="large", parameters={"bytes": 100 * 1024**2})
     watcher.cancel()
-    assert len(output.data) == 100 * 1024**2
     assert len(pauses) > 20
-    assert max(pauses) < 0.5
+    assert max(pauses) < LOOP_HELD_S_MAX
+    assert len(output.data) == 100 * 1024**2
 
 
 async def test_waiting_jobs_are_told_when_workers_cannot_start() -> None:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from imageops import Operation, Refused
 from provider_adapter.providers.local.frames import Frame, read_frame_blocking, write_frame_blocking
-from provider_adapter.providers.local.limits import apply_limits
+from provider_adapter.providers.local.limits import apply_limits, give_memory_back
 
 PROGRESS_PERIOD_S = 0.05  # Twenty a second is smooth to the eye and costs the service nothing.
 TRACEBACK_CHARACTERS_MAX = 20_000
@@ -36,6 +36,7 @@ def main() -> None:
         if reply.kind == "out_of_memory":
             return  # What is left of the heap is in pieces; a fresh process is not.
         del request, reply  # Else the last job's files stay in memory until the next one comes.
+        give_memory_back()
 
 
 def _parse_arguments() -> argparse.Namespace:
