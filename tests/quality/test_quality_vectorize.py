@@ -84,7 +84,9 @@ def test_print_is_redrawn_with_its_four_colours() -> None:
 
 
 def test_edges_are_smooth_where_the_picture_is_drawn_large() -> None:
-    small, large = textile_print(128, 61.7), textile_print(512, 61.7 * 4)
+    # Drawn once: a print drawn anew at a quarter of the size has other roundings, and lies a third of a pixel aside.
+    large = textile_print(512, 61.7 * 4)
+    small = cv2.resize(large, (128, 128), interpolation=cv2.INTER_AREA)
     flat = np.array([(24, 62, 98), (222, 84, 96), (246, 214, 120), (92, 158, 112)], np.uint8)
     drawn = quantised(render(vectorize(Image.fromarray(small), 4).eps, zoom=4), flat)
     steps = quantised(np.asarray(Image.fromarray(small).resize((512, 512), Image.Resampling.NEAREST)), flat)
@@ -93,6 +95,6 @@ def test_edges_are_smooth_where_the_picture_is_drawn_large() -> None:
     hold(
         "edges of a print drawn four times larger (naive: its pixels)",
         same(drawn, ideal, edges),
-        bar=0.91,
+        bar=0.96,
         naive=same(steps, ideal, edges),
     )

@@ -22,6 +22,8 @@ _ENLARGED_MAX = 4  # Beyond it a drawing's curves get no smoother.
 _APART = 8.0  # Lab units: shades nearer to each other are compression's, not the drawing's.
 _SPECK_PX = 8  # Areas of fewer pixels are noise, and become part of their surroundings.
 _GRAIN_MIN = 0.4  # Levels: below it the picture is a clean drawing, whose thin lines smoothing would take.
+_BEND_PX, _BEND_ENLARGED_PX = 4.0, 8.0  # Shorter bends are the pixels' steps: of an enlarged drawing two source pixels.
+_HARD_REACH_PX = 1.0  # How far from an edge colours are taken for pure; farther, channels of other edges mix new ones.
 _EDGE_LEVELS, _NEAR_PX = 30.0, 5.0  # Of the smoothing: what counts as an edge, and how far it looks.
 
 
@@ -65,7 +67,7 @@ def vectorize(
     labels = without_specks(palette.nearest(smooth), _SPECK_PX * factor, lose_colours=factor > 1)
     del smooth  # The tracer needs the room.
     on_progress(0.5)
-    outlines = trace(labels, palette)
+    outlines = trace(labels, palette, bend_px=_BEND_ENLARGED_PX if factor > 1 else _BEND_PX)
     on_progress(0.7)
     width, height = image.size
     scale = width / labels.shape[1]
@@ -76,8 +78,11 @@ def vectorize(
     return Vector(eps=eps, preview=preview, colours=len({outline.colour for outline in outlines}))
 
 
-def trace(labels: Pixels, palette: Palette) -> list[Outline]:
-    """Return the outlines of areas of equal label (height x width), those below first."""
+def trace(labels: Pixels, palette: Palette, *, bend_px: float = _BEND_PX) -> list[Outline]:
+    """Return the outlines of areas of equal label (height x width), those below first.
+
+    Curves have no bends shorter than about `bend_px`.
+    """
     buffer = io.BytesIO()
     Image.fromarray(_CODES[labels]).save(buffer, "PNG", compress_level=1)
     svg = vtracer.convert_raw_image_to_svg(
@@ -90,7 +95,7 @@ def trace(labels: Pixels, palette: Palette) -> list[Outline]:
         color_precision=8,
         layer_difference=0,
         corner_threshold=60,
-        length_threshold=4.0,
+        length_threshold=bend_px,
         splice_threshold=45,
         path_precision=2,
     )
@@ -116,9 +121,13 @@ def enlarged(pixels: Pixels, factor: int) -> Pixels:
     steps, and bands of colours in between.
     """
     large = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * factor + 1, 2 * factor + 1))
+    side = int(factor * _HARD_REACH_PX) * 2 + 1
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     low, high = cv2.erode(large, window), cv2.dilate(large, window)
-    hard = np.where(large - low < high - large, low, high)
+    # Where an edge passes the middle, cubics tell best; but they swing beyond the colours that are there.
+    curved = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    curved = np.clip(curved, low, high)
+    hard = np.where(curved - low < high - curved, low, high)
     return np.asarray(hard, np.uint8)
 
 
