@@ -15,18 +15,32 @@ from tests.bench.operations.kernels import Array, five_colours, from_lab, grain_
 Images = list[Image.Image]
 
 
+_TILE, _HALO, _TAPS = 256, 12, 9
+
+
 def upscale(images: Images) -> None:
-    """Pillow: Lanczos in floats, then six rounds of shrinking it and adding back the error."""
-    lanczos, bicubic = Image.Resampling.LANCZOS, Image.Resampling.BICUBIC
-    (image,) = images
-    size, large = image.size, (image.width * 2, image.height * 2)
-    for channel in image.split():
-        plane = np.asarray(channel, np.float32)
-        estimate = np.array(Image.fromarray(plane).resize(large, lanczos))
-        for _ in range(6):
-            error = plane - np.asarray(Image.fromarray(estimate).resize(size, bicubic))
-            estimate += np.asarray(Image.fromarray(error).resize(large, lanczos))
-        np.clip(np.rint(estimate), 0, 255).astype(np.uint8)
+    """In tiles: six rounds of nine neighbours' sums each way on the small picture, by numpy; Pillow's Lanczos once."""
+    for channel in images[0].split():
+        plane = np.pad(np.asarray(channel, np.float32), _HALO, mode="edge")
+        for y in range(0, images[0].height, _TILE):
+            for x in range(0, images[0].width, _TILE):
+                tile = plane[y : y + _TILE + 2 * _HALO, x : x + _TILE + 2 * _HALO]
+                wanted = tile
+                for _ in range(6):
+                    wanted = wanted + (tile - _summed(_summed(wanted, 1), 0))
+                inner = (_HALO, _HALO, wanted.shape[1] - _HALO, wanted.shape[0] - _HALO)
+                size = (2 * (inner[2] - inner[0]), 2 * (inner[3] - inner[1]))
+                grown = np.asarray(Image.fromarray(wanted).resize(size, Image.Resampling.LANCZOS, inner))
+                np.clip(np.rint(grown), 0, 255).astype(np.uint8)
+
+
+def _summed(plane: Array, axis: int) -> Array:
+    padded = np.pad(plane, [(_TAPS // 2,) * 2 if each == axis else (0, 0) for each in (0, 1)])
+    total, part, length = np.zeros_like(plane), np.empty_like(plane), plane.shape[axis]
+    for tap in range(_TAPS):
+        near = padded[tap : tap + length] if axis == 0 else padded[:, tap : tap + length]
+        total += np.multiply(near, np.float32(1 / _TAPS), out=part)
+    return total
 
 
 def watercolour(images: Images) -> None:

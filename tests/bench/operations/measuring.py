@@ -5,6 +5,7 @@ least of each counts. Memory is what the process grows by from the moment it has
 picture: the input files, the decoded pictures, the work and the results' files.
 """
 
+import importlib
 import json
 import os
 import resource
@@ -107,18 +108,28 @@ def _files(folder: Path) -> list[bytes]:
 def _run(operation: Any, images: list[Image.Image], values: dict[str, Any]) -> tuple[float, int]:
     """Return the CPU seconds of the work without its results' files, and the largest result's pixels."""
     from imageops import Output, Refused
-    from imageops.operation import to_output
 
+    files: Any = importlib.import_module("imageops.operation")
+    encode, writing_s = files.encode, 0.0
     outputs: list[Output] = []
-    started, writing_s = time.process_time(), 0.0
+
+    def timed(*arguments: Any) -> bytes:
+        nonlocal writing_s
+        begun = time.process_time()
+        data = encode(*arguments)
+        writing_s += time.process_time() - begun
+        return data
+
+    files.encode = timed  # Whether an operation writes its files itself or leaves it to others.
+    started = time.process_time()
     try:
         for made in operation.work(images, values, 1, lambda _share: None):
-            paused = time.process_time()
-            outputs.append(made if isinstance(made, Output) else to_output(made, "png"))
-            writing_s += time.process_time() - paused
+            outputs.append(made if isinstance(made, Output) else files.to_output(made, "png"))
     except Refused:
         if images and images[0].width * images[0].height > 2e6 * _TINY_MEGAPIXELS:
             raise  # On a tiny picture there may be nothing to find.
+    finally:
+        files.encode = encode
     seconds = time.process_time() - started - writing_s
     return seconds, max((each.width * each.height for each in outputs), default=0)
 
