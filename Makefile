@@ -7,7 +7,7 @@ SOURCES := libs services tests deploy
 TYPED := $(filter-out libs/contracts/src,$(wildcard libs/*/src services/*/src))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup setup-dev tools stack generate lock format lint types imports protos check test bench bench-ledger bench-ops bench-parallel gallery clean
+.PHONY: help run demo setup setup-dev tools stack generate lock format lint types imports protos check test bench bench-ledger bench-open-jobs bench-ops bench-parallel gallery clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -73,6 +73,9 @@ bench-ledger: setup-dev ## holds and settlements a second on books of a thousand
 
 bench-ops: setup-dev ## time a megapixel and peak memory of each operation; BENCH_OPS=--large adds 24 megapixels
 	@$(BIN)/python -m tests.bench.operations $(BENCH_OPS)
+
+bench-open-jobs: setup-dev ## 10,000 tasks open at a simulated provider: memory, poll lag, jobs lost; BENCH_OPEN_JOBS="--jobs 500"
+	@$(BIN)/python -m tests.bench.open_jobs $(BENCH_OPEN_JOBS)
 
 bench-parallel: setup-dev ## two engine jobs at once beside one alone, and what health and polls take meanwhile
 	@$(BIN)/python -m tests.bench.parallel $(BENCH_PARALLEL)

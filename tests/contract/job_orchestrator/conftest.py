@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,17 @@ class World:
     async def renew(self, lease: lease_service_pb2.Lease, *, progress: int = 0) -> Any:
         request = lease_service_pb2.RenewLeaseRequest(job_id=lease.job.id, epoch=lease.epoch, progress=progress)
         return await self.leases.RenewLease(request, timeout=TIMEOUT_S)
+
+    async def renew_all(
+        self, leases: Sequence[lease_service_pb2.Lease], *, progress: Sequence[int] = (), lease_s: int = 30
+    ) -> list[Any]:
+        """Renew these in one call; `progress` of each, none by default."""
+        renewals = [
+            lease_service_pb2.LeaseRenewal(job_id=lease.job.id, epoch=lease.epoch, progress=percent)
+            for lease, percent in zip_longest(leases, progress, fillvalue=0)
+        ]
+        request = lease_service_pb2.RenewLeasesRequest(renewals=renewals, lease=duration(lease_s))
+        return list((await self.leases.RenewLeases(request, timeout=TIMEOUT_S)).leases)
 
     async def release(self, lease: lease_service_pb2.Lease) -> None:
         request = lease_service_pb2.ReleaseLeaseRequest(job_id=lease.job.id, epoch=lease.epoch)

@@ -223,6 +223,36 @@ async def test_a_renewed_lease_does_not_expire(world: Any) -> None:
     assert await world.sql("SELECT epoch, waiting FROM jobs") == [(1, 0)]
 
 
+async def test_leases_renewed_together_do_not_expire_and_a_lost_one_takes_no_other_with_it(world: Any) -> None:
+    for _ in range(5):
+        await world.accept()
+    kept, progressed, finished, asked, late = leases = await world.lease(5, lease_s=10)
+    await world.finish(finished, await world.begin(finished), "SUCCEEDED")
+    await world.cancel(asked.job.id)
+    gone = lease_service_pb2.Lease(job=job_pb2.Job(id="job_nobody_knows"), epoch=1)
+    stale = lease_service_pb2.Lease(job=late.job, epoch=late.epoch + 1)
+    renewed = await world.renew_all([*leases[:4], gone, stale], progress=[0, 40])
+    assert [each.lost for each in renewed] == [False, False, True, False, True, True]
+    assert [each.cancel_requested for each in renewed] == [False, False, False, True, False, False]
+    ends_ms = world.clock.now_ms() + 30_000
+    assert [each.expire_time.ToMilliseconds() for each in renewed if not each.lost] == [ends_ms] * 3
+    await world.sweep(after_s=25)
+    assert [(await world.get(lease.job.id)).state for lease in (kept, progressed, late)] == [RUNNING, RUNNING, QUEUED]
+    assert (await world.get(progressed.job.id)).progress == 40
+    assert await world.kinds(kept.job.id) == ["accepted", "started"]
+    (taken_up,) = await world.renew_all([late])
+    assert not taken_up.lost
+    assert (await world.get(late.job.id)).state == RUNNING
+    await world.check_books()
+
+
+async def test_leases_renewed_together_are_named_once_each(world: Any) -> None:
+    await world.accept()
+    lease = await world.lease_one()
+    with pytest.raises(InvalidArgument):
+        await world.renew_all([lease, lease])
+
+
 async def test_a_late_worker_is_heard_as_long_as_nobody_else_has_the_job(world: Any) -> None:
     job = await world.accept()
     lease = await world.lease_one(lease_s=10)

@@ -187,6 +187,19 @@ class Orchestrator(Faulty, lease_grpc.LeaseServiceServicer):
         leased.progress.append(request.progress)
         return lease_pb2.RenewLeaseResponse(cancel_requested=leased.cancel)
 
+    async def RenewLeases(self, request: Any, context: Any) -> Any:
+        await self.before("RenewLeases", request)
+        renewed = []
+        for each in request.renewals:
+            try:
+                leased = self._held(each)
+            except LeaseLost:
+                renewed.append(lease_pb2.RenewedLease(lost=True))
+                continue
+            leased.progress.append(each.progress)
+            renewed.append(lease_pb2.RenewedLease(cancel_requested=leased.cancel))
+        return lease_pb2.RenewLeasesResponse(leases=renewed)
+
     async def BeginAttempt(self, request: Any, context: Any) -> Any:
         await self.before("BeginAttempt", request)
         leased = self._held(request)

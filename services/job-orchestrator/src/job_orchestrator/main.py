@@ -16,7 +16,7 @@ from job_orchestrator.usecases.fate import ResolveFate
 from job_orchestrator.usecases.finish import FinishAttempt
 from job_orchestrator.usecases.lease import LeaseJobs
 from job_orchestrator.usecases.read import FinishedJobs, ReadJobs
-from job_orchestrator.usecases.release import ReleaseLease, RenewLease
+from job_orchestrator.usecases.release import ReleaseLease, RenewLease, RenewLeases
 from job_orchestrator.usecases.resolve import ResolveAttempt
 from job_orchestrator.usecases.sweep import Sweep
 from job_orchestrator.usecases.watch import WatchJobs
@@ -53,6 +53,7 @@ class JobOrchestrator:
         )
         watch = WatchJobs(db=db, jobs=jobs, lists=lists, wakeups=wakeups, recheck_s=settings.recheck_s)
         release = ReleaseLease(db=db, jobs=jobs, journal=journal)
+        renew = RenewLease(db=db, jobs=jobs)
         self._lease = LeaseJobs(
             db=db,
             queue=queue,
@@ -76,7 +77,8 @@ class JobOrchestrator:
         self._for_clients = JobService(accept=accept, read=read, cancel=CancelJob(db=db, jobs=jobs), watch=watch)
         self._for_workers = LeaseService(
             lease=self._lease,
-            renew=RenewLease(db=db, jobs=jobs),
+            renew=renew,
+            renew_many=RenewLeases(db=db, jobs=jobs, renew=renew),
             release=release,
             begin=BeginAttempt(db=db, jobs=jobs, journal=journal),
             record=RecordUpstream(db=db, jobs=jobs, journal=journal),

@@ -120,6 +120,15 @@ class Admission(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewal:
+    """One of many leases to renew."""
+
+    job_id: str
+    epoch: int
+    progress: int
+
+
 class Jobs(Protocol):
     """Jobs with everything that must change together with them: event log, counters, lanes and outbox."""
 
@@ -144,6 +153,12 @@ class Jobs(Protocol):
     def save(self, tx: Tx, changes: Sequence[tuple[Job, Change]]) -> list[JobEvent]:
         """Store each job (as it was locked, as it becomes) and its event. Raises Conflict when a job is not as it
         was locked: then nothing of the transaction may be kept.
+        """
+        ...
+
+    def prolong(self, tx: Tx, renewals: Sequence[Renewal], *, lease_ms: int) -> dict[str, bool]:
+        """Prolong those leases that are held and of which nothing else is to be noted, no event and no progress;
+        return for each of these jobs whether a cancel was asked for. The others are left as they are.
         """
         ...
 

@@ -21,6 +21,7 @@ from kit.tickets import Ticket, TicketSigner
 from provider_adapter.domain import Ending, Input, Job, Lease, StoredOutput
 from provider_adapter.mapping import to_duration, to_facts, to_finish_request, to_lease
 from provider_adapter.ports import AssetFacts, OutputFile
+from provider_adapter.renewing import Renewing
 
 CALL_S: Final = 10.0  # One commit, behind whatever else waits for the same disk.
 LONG_POLL_MARGIN_S: Final = 5.0  # For the answer of a long poll to arrive after its wait is over.
@@ -41,6 +42,7 @@ class GrpcLeases:
 
     def __init__(self, stub: lease_grpc.LeaseServiceAsyncStub) -> None:
         self._stub = stub
+        self._renewing = Renewing(stub)
 
     async def lease(
         self, pool: str, worker_id: str, *, slots: int, wait_s: float, lease_s: float, until: asyncio.Event
@@ -68,10 +70,7 @@ class GrpcLeases:
 
     async def renew(self, lease: Lease, *, percent: int, lease_s: float) -> bool:
         """Keep the lease alive; returns whether a cancel was asked for."""
-        request = lease_pb2.RenewLeaseRequest(
-            job_id=lease.job.id, epoch=lease.epoch, progress=percent, lease=to_duration(lease_s)
-        )
-        return bool((await self._stub.RenewLease(request, timeout=CALL_S)).cancel_requested)
+        return await self._renewing.renew(lease, percent=percent, lease_s=lease_s)
 
     async def begin(self, lease: Lease, *, attempt_id: str, route: int, repeatable: bool) -> None:
         """Write the intent to call a provider."""

@@ -13,6 +13,7 @@ from testkit.providers.simulator import Simulator
 
 BACKLOG: Final = 2048
 START_S: Final = 10.0
+KEEP_ALIVE_S: Final = 75  # As nginx has it, which is in front of most vendors.
 
 
 class _WithTransport:
@@ -35,6 +36,7 @@ async def served(simulator: Simulator, *, port: int = 0) -> AsyncIterator[str]:
         log_level="critical",  # A connection that is cut on purpose is no error.
         lifespan="off",
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
         ws="websockets-sansio",
     )

@@ -9,10 +9,11 @@ from atelier.jobs.v1 import lease_service_pb2_grpc
 from job_orchestrator.api.callers import WORKERS
 from job_orchestrator.mapping.attempt import to_attempt_proto, to_finish, to_lease_proto
 from job_orchestrator.mapping.job import to_job_proto, to_seconds, to_timestamp
+from job_orchestrator.ports import Renewal
 from job_orchestrator.usecases.attempt import BeginAttempt, RecordUpstream
 from job_orchestrator.usecases.finish import FinishAttempt
 from job_orchestrator.usecases.lease import LeaseJobs
-from job_orchestrator.usecases.release import ReleaseLease, RenewLease
+from job_orchestrator.usecases.release import ReleaseLease, Renewed, RenewLease, RenewLeases
 from kit.errors import InvalidArgument
 from kit.identity import require_service
 from kit.rpc import remaining_s
@@ -30,6 +31,7 @@ class LeaseService(lease_service_pb2_grpc.LeaseServiceServicer):
         *,
         lease: LeaseJobs,
         renew: RenewLease,
+        renew_many: RenewLeases,
         release: ReleaseLease,
         begin: BeginAttempt,
         record: RecordUpstream,
@@ -37,6 +39,7 @@ class LeaseService(lease_service_pb2_grpc.LeaseServiceServicer):
     ) -> None:
         self._lease = lease
         self._renew = renew
+        self._renew_many = renew_many
         self._release = release
         self._begin = begin
         self._record = record
@@ -70,6 +73,18 @@ class LeaseService(lease_service_pb2_grpc.LeaseServiceServicer):
         return pb2.RenewLeaseResponse(
             expire_time=to_timestamp(renewed.expire_ms), cancel_requested=renewed.cancel_requested
         )
+
+    async def RenewLeases(self, request: pb2.RenewLeasesRequest, context: Any) -> pb2.RenewLeasesResponse:
+        """Keep many leases alive."""
+        require_service(*WORKERS)
+        renewals = [
+            Renewal(job_id=_text("renewals", each.job_id), epoch=each.epoch, progress=each.progress)
+            for each in request.renewals
+        ]
+        if len({renewal.job_id for renewal in renewals}) < len(renewals):
+            raise InvalidArgument("renewals: a job is named twice", field="renewals")
+        renewed = await self._renew_many(renewals, lease_ms=_lease_ms(request))
+        return pb2.RenewLeasesResponse(leases=[_from_renewed(each) for each in renewed])
 
     async def BeginAttempt(self, request: pb2.BeginAttemptRequest, context: Any) -> pb2.BeginAttemptResponse:
         """Write an intent."""
@@ -109,7 +124,13 @@ class LeaseService(lease_service_pb2_grpc.LeaseServiceServicer):
         return pb2.ReleaseLeaseResponse()
 
 
-def _lease_ms(request: pb2.LeaseJobsRequest | pb2.RenewLeaseRequest) -> int:
+def _from_renewed(renewed: Renewed | None) -> pb2.RenewedLease:
+    if renewed is None:
+        return pb2.RenewedLease(lost=True)
+    return pb2.RenewedLease(expire_time=to_timestamp(renewed.expire_ms), cancel_requested=renewed.cancel_requested)
+
+
+def _lease_ms(request: pb2.LeaseJobsRequest | pb2.RenewLeaseRequest | pb2.RenewLeasesRequest) -> int:
     if not request.HasField("lease"):
         return LEASE_MS
     lease: Duration = request.lease

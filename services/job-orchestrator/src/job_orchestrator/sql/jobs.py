@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select, text, update
+from sqlalchemy import bindparam, delete, insert, literal_column, select, text, update
 
 from job_orchestrator.domain.event import JobEvent
 from job_orchestrator.domain.job import Change, EventKind, Job
 from job_orchestrator.domain.order import Amount, Order, Terms
+from job_orchestrator.ports import Renewal
 from job_orchestrator.sql.rows import STANDING_COLUMNS, job_of, order_row, standing_json, standing_row
-from job_orchestrator.sql.tables import ATTEMPTS, EVENTS, JOB_IDS, JOBS
+from job_orchestrator.sql.tables import ATTEMPTS, EVENTS, JOB_IDS, JOBS, LEASED
 from kit.db import Tx
 from kit.errors import Conflict, DailyQuotaExceeded, JobNotFound, RequestIdReused, TooManyJobs
 
@@ -33,6 +34,18 @@ _UPDATE = (
         JOBS.c.sequence == bindparam("old_sequence"),
     )
     .values({name: bindparam(name) for name in STANDING_COLUMNS})
+)
+# In the order of ids, so that two workers' renewals never wait for each other.
+_LOCK_HELD = (
+    select(JOBS.c.id, JOBS.c.epoch, JOBS.c.progress, JOBS.c.cancel_ms)
+    .where(JOBS.c.id.in_(bindparam("job_ids", expanding=True)), literal_column(LEASED), JOBS.c.holder != "")
+    .order_by(JOBS.c.id)
+    .with_for_update()
+)
+_PROLONG = (
+    update(JOBS)
+    .where(JOBS.c.id.in_(bindparam("job_ids", expanding=True)))
+    .values(lease_expire_ms=bindparam("expire_ms"))
 )
 _INSERT_EVENT = insert(EVENTS)
 _ARRIVE_CLIENT = text(
@@ -125,6 +138,18 @@ class SqlJobs:
                 entries.append((next_position[job.client_id], kind, job, standing))
                 next_position[job.client_id] += 1
         return self._log(tx, entries)
+
+    def prolong(self, tx: Tx, renewals: Sequence[Renewal], *, lease_ms: int) -> dict[str, bool]:
+        """See `Jobs.prolong`."""
+        wanted = {renewal.job_id: renewal for renewal in renewals}
+        held = {
+            row.id: row.cancel_ms is not None
+            for row in tx.conn.execute(_LOCK_HELD, {"job_ids": list(wanted)})
+            if wanted[row.id].epoch == row.epoch and wanted[row.id].progress <= row.progress
+        }
+        if held:
+            tx.conn.execute(_PROLONG, {"job_ids": list(held), "expire_ms": tx.now_ms + lease_ms})
+        return held
 
     def delete(self, tx: Tx, job_ids: Sequence[str]) -> None:
         """See `Jobs.delete`."""

@@ -17,7 +17,7 @@ from provider_adapter.usecases.run import Run
 AFTER_LEASE: Final = crash.declare("providers.work.after_lease", "jobs are leased, nothing is begun")
 
 LONG_POLL_S: Final = 20.0  # Long enough to be cheap, short enough to notice an orchestrator that hangs.
-SLOTS_MAX: Final = 1000  # In one call, as the contract allows.
+SLOTS_MAX: Final = 100  # In one call: the longest prompts, 12 KB in a job and again in each route, fit in a message.
 IDLE_S: Final = 0.5  # After an empty answer that came too soon: an orchestrator that stops does not let us wait.
 GIVE_BACK_S: Final = 5.0  # For the last calls of a stop; then the leases are left to expire.
 

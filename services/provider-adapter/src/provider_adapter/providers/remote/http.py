@@ -1,8 +1,12 @@
 """HTTP to one provider: pooled, bounded in time and size, and exact about whether a call may have been taken."""
 
 import asyncio
+import contextlib
+import importlib.util
+import ssl
+import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -18,6 +22,9 @@ REPLY_BYTES_MAX: Final = 1 << 20  # A status in JSON has some kilobytes.
 PICTURES_BYTES_MAX: Final = 256 * 1024 * 1024  # Ten large pictures in base64.
 LOG_CHARS_MAX: Final = 300  # As much of a provider's own words as is logged.
 SAID_CHARS_MAX: Final = 1 << 20  # As much of them as is searched for credentials first.
+CONNECTIONS_MAX: Final = 1000  # To one provider, beyond which calls wait for each other.
+SPARE_CONNECTIONS: Final = 10  # For questions, while each task that may run has one of its own.
+POOL_CONNECTIONS: Final = 10  # httpcore looks at all connections of a pool, and at all who wait, with every exchange.
 IDLE_S: Final = 20.0  # An idle connection is closed before the usual servers do, or a paid call could be its last.
 DOWNLOAD_S: Final = 300.0  # The largest film over a slow link.
 
@@ -27,6 +34,11 @@ RETRY_AFTER_S_MAX: Final = 24 * 3600.0  # As of the usual header.
 #: asked because exceptions do not tell: a time limit can be over before the connection stands.
 _SENDING: Final = "send_request_headers.started"
 _SENDING_FAILED: Final = "send_request_headers.failed"
+
+# httpcore imports sniffio with every exchange, for those who run trio. Where it is not installed each of these imports
+# looks through every folder again, at more than the exchange's own cost; so it is told at once that there is none.
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 _T = TypeVar("_T")
 _log = get_logger(__name__)
@@ -81,6 +93,15 @@ class Reply:
         return retry_after_s(header.encode() if header else None, now_s=time.time())
 
 
+class _Pool:
+    """Some connections."""
+
+    def __init__(self, client: httpx.AsyncClient, connections: int) -> None:
+        self.client = client
+        self.connections = connections
+        self.busy = 0  #: Exchanges under way or waiting for a connection.
+
+
 class Upstream:
     """One provider's HTTP API."""
 
@@ -88,25 +109,51 @@ class Upstream:
         """`http2`: the vendor offers it over TLS."""
         self.options = options
         self._http2 = http2
-        self._client: httpx.AsyncClient | None = None
+        self._trust: ssl.SSLContext | None = None  #: Whom TLS trusts; one for all pools, because it takes time to make.
+        self._pools: list[_Pool] = []  #: In the order of use, so that the first ones' connections stay in use.
 
     async def start(self) -> None:
         """Get ready."""
-        most = min(self.options.running_max + 10, 1000)
-        self._client = httpx.AsyncClient(
-            base_url=self.options.base,
-            http2=self._http2,
-            timeout=httpx.Timeout(self.options.answer_s, connect=self.options.connect_s),
-            limits=httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=IDLE_S),
-            follow_redirects=False,  # A redirected submit would be a second one, and a redirect can lead inside.
-            headers={"User-Agent": "atelier"},
-        )
+        self._trust = httpx.create_ssl_context()
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        pools, self._pools, self._trust = self._pools, [], None
+        for pool in pools:
+            await pool.client.aclose()
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[httpx.AsyncClient]:
+        """Whose connection an exchange uses: the first pool's that has one to spare, else the least busy one's."""
+        pool = next((pool for pool in self._pools if pool.busy < pool.connections), None)
+        if pool is None:
+            most = min(self.options.running_max + SPARE_CONNECTIONS, CONNECTIONS_MAX)
+            left = most - sum(pool.connections for pool in self._pools)
+            if left > 0:
+                pool = self._pool(min(left, POOL_CONNECTIONS))
+                self._pools.append(pool)
+            else:
+                pool = min(self._pools, key=lambda one: one.busy / one.connections)
+        pool.busy += 1
+        try:
+            yield pool.client
+        finally:
+            pool.busy -= 1
+
+    def _pool(self, connections: int) -> "_Pool":
+        assert self._trust is not None, "a provider is started before it is called"
+        client = httpx.AsyncClient(
+            base_url=self.options.base,
+            verify=self._trust,
+            http2=self._http2,
+            timeout=httpx.Timeout(self.options.answer_s, connect=self.options.connect_s),
+            limits=httpx.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=IDLE_S
+            ),
+            follow_redirects=False,  # A redirected submit would be a second one, and a redirect can lead inside.
+            headers={"User-Agent": "atelier"},
+        )
+        return _Pool(client, connections)
 
     async def call(
         self,
@@ -141,9 +188,9 @@ class Upstream:
         limit_s = timeout_s or self.options.answer_s
         trip = _Trip(limit_s + self.options.connect_s)
 
-        async def exchange() -> Reply:
+        async def exchange(client: httpx.AsyncClient) -> Reply:
             response = await self._open(
-                trip, method, path, headers=sent_headers, params=params, limit_s=limit_s, **body
+                client, trip, method, path, headers=sent_headers, params=params, limit_s=limit_s, **body
             )
             try:
                 return Reply(
@@ -154,7 +201,8 @@ class Upstream:
             finally:
                 await response.aclose()
 
-        return await trip.wait(exchange())
+        with self._place() as client:
+            return await trip.wait(exchange(client))
 
     async def stream(
         self, path: str, *, headers: Mapping[str, str] | None = None, bytes_max: int, timeout_s: float = DOWNLOAD_S
@@ -162,21 +210,24 @@ class Upstream:
         """GET bytes of the provider's own server, piece by piece. `timeout_s` bounds the time that the provider takes,
         not the reader's. Raises NotSent, NoAnswer, NotReadable (a status other than 200, or more than `bytes_max`)."""
         trip = _Trip(timeout_s)
-        response = await trip.wait(self._open(trip, "GET", path, headers=headers or {}, params=None, limit_s=timeout_s))
-        try:
-            if response.status_code != 200:
-                raise NotReadable(f"status {response.status_code}")
-            size, chunks = 0, response.aiter_bytes()
-            while (chunk := await trip.wait(anext(chunks, None))) is not None:
-                size += len(chunk)
-                if size > bytes_max:
-                    raise NotReadable(f"more than {bytes_max} bytes")
-                yield chunk
-        finally:
-            await response.aclose()
+        with self._place() as client:
+            opening = self._open(client, trip, "GET", path, headers=headers or {}, params=None, limit_s=timeout_s)
+            response = await trip.wait(opening)
+            try:
+                if response.status_code != 200:
+                    raise NotReadable(f"status {response.status_code}")
+                size, chunks = 0, response.aiter_bytes()
+                while (chunk := await trip.wait(anext(chunks, None))) is not None:
+                    size += len(chunk)
+                    if size > bytes_max:
+                        raise NotReadable(f"more than {bytes_max} bytes")
+                    yield chunk
+            finally:
+                await response.aclose()
 
     async def _open(
         self,
+        client: httpx.AsyncClient,
         trip: "_Trip",
         method: str,
         path: str,
@@ -187,8 +238,7 @@ class Upstream:
         **body: Any,
     ) -> httpx.Response:
         """Send a request; the answer's body is still to be read, and the answer to be closed."""
-        assert self._client is not None, "a provider is started before it is called"
-        request = self._client.build_request(
+        request = client.build_request(
             method,
             path,
             headers=dict(headers),
@@ -197,7 +247,7 @@ class Upstream:
             extensions={"trace": trip.trace},
             **body,
         )
-        return await self._client.send(request, stream=True)
+        return await client.send(request, stream=True)
 
     def tell(self, event: str, text: object = "", **facts: object) -> None:
         """Log what the provider said, in its own words, cut short and without our credentials. Texts among the facts
