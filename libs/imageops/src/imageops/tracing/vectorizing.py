@@ -23,7 +23,7 @@ _APART = 8.0  # Lab units: shades nearer to each other are compression's, not th
 _SPECK_PX = 8  # Areas of fewer pixels are noise, and become part of their surroundings.
 _GRAIN_MIN = 0.4  # Levels: below it the picture is a clean drawing, whose thin lines smoothing would take.
 _BEND_PX, _BEND_ENLARGED_PX = 4.0, 8.0  # Shorter bends are the pixels' steps: of an enlarged drawing two source pixels.
-_HARD_REACH_PX = 1.0  # How far from an edge colours are taken for pure; farther, channels of other edges mix new ones.
+_HARD_REACH_PX = 1.25  # How far from an edge colours are taken for pure; farther, channels of other edges mix new ones.
 _EDGE_LEVELS, _NEAR_PX = 30.0, 5.0  # Of the smoothing: what counts as an edge, and how far it looks.
 
 
