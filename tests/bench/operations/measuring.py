@@ -116,7 +116,7 @@ def _run(operation: Any, images: list[Image.Image], values: dict[str, Any]) -> t
     def timed(*arguments: Any) -> bytes:
         nonlocal writing_s
         begun = time.process_time()
-        data = encode(*arguments)
+        data: bytes = encode(*arguments)
         writing_s += time.process_time() - begun
         return data
 
