@@ -12,6 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+import skimage.color
 import skimage.data
 from PIL import Image, ImageCms, ImageDraw, ImageFont
 
@@ -21,6 +22,7 @@ Size = tuple[int, int]
 Levels = npt.NDArray[np.uint8]
 
 WIDTH, HEIGHT = 144, 136
+INK_STEPS = 9  # Of a profile's table, for each ink.
 COLOUR_LEVELS = 10.0  # How far lossy files may move the mean colour of a part; another orientation or profile is 40.
 
 
@@ -69,7 +71,10 @@ TOO_ODD = {
     ("image.seamless", "10000x1"): "nothing_found, inputs[0]",
 }
 #: A grey mark on a grey picture is not told from the picture, unless a mask says where it is.
-UNMARKED = {("image.remove_watermark", kind): "nothing_found, inputs[0]" for kind in ("16-bit grey", "grey alpha")}
+UNMARKED = {
+    ("image.remove_watermark", kind): "nothing_found, inputs[0]"
+    for kind in ("16-bit grey", "grey alpha", "16-bit grey alpha")
+}
 
 
 def saved(image: Image.Image, file_format: str, **options: Any) -> bytes:
@@ -116,11 +121,42 @@ def swapped_profile() -> bytes:
     return bytes(profile.replace("sRGB".encode("utf-16-be"), "test".encode("utf-16-be")))
 
 
+def inks_profile() -> bytes:
+    """A colour profile of inks that are the other way round: nothing is black, all of C, M and Y is white."""
+    c, m, y, k = np.meshgrid(*[np.linspace(0, 1, INK_STEPS)] * 4, indexing="ij")
+    colours = np.stack([c, m, y], axis=4) * (1 - k)[..., None]
+    lab = skimage.color.rgb2lab(colours.reshape(-1, 1, 3))[:, 0]
+    levels = np.rint(np.clip(lab / (100 / 255, 1, 1) + (0, 128, 128), 0, 255)).astype(np.uint8)
+    ramp = bytes(range(256))
+    matrix = struct.pack(">9i", *(65536 if at % 4 == 0 else 0 for at in range(9)))
+    table = b"mft1" + struct.pack(">I4B", 0, 4, 3, INK_STEPS, 0) + matrix + ramp * 4 + levels.tobytes() + ramp * 3
+    words = b"inks\0"
+    described = b"desc" + struct.pack(">II", 0, len(words)) + words + bytes(78)
+    white = b"XYZ " + struct.pack(">I3i", 0, 63190, 65536, 54061)
+    tags = [(b"A2B0", table), (b"desc", described), (b"wtpt", white), (b"cprt", b"text" + bytes(4) + b"none\0")]
+    at = 128 + 4 + 12 * len(tags)
+    index, data = struct.pack(">I", len(tags)), b""
+    for name, tag in tags:
+        padded = tag + bytes(-len(tag) % 4)
+        index += struct.pack(">4sII", name, at + len(data), len(tag))
+        data += padded
+    head = struct.pack(
+        ">I4sI4s4s4s12s4s", at + len(data), b"", 0x02400000, b"prtr", b"CMYK", b"Lab ", bytes(12), b"acsp"
+    )
+    head += bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + index + data
+
+
+def in_other_inks(image: Image.Image) -> Image.Image:
+    """The picture in the inks of `inks_profile`: red's share is cyan's, and so on, without black."""
+    return Image.merge("CMYK", [*image.split(), Image.new("L", image.size, 0)])
+
+
 def png_16(image: Image.Image) -> bytes:
     """A picture as a PNG of 16 bits a channel, which Pillow does not write."""
     levels = np.asarray(image).astype(">u2") * 257
     rows = b"".join(b"\0" + row.tobytes() for row in levels.astype(">u2"))
-    colour = {"L": 0, "RGB": 2, "RGBA": 6}[image.mode]
+    colour = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}[image.mode]
     header = struct.pack(">IIBBBBB", image.width, image.height, 16, colour, 0, 0, 0)
 
     def chunk(name: bytes, data: bytes) -> bytes:
@@ -147,6 +183,11 @@ KINDS: dict[str, Callable[[Image.Image], tuple[bytes, Image.Image, bool]]] = {
         False,
     ),
     "CMYK": lambda image: (saved(image.convert("CMYK"), "JPEG", quality=100, subsampling=0), image, False),
+    "CMYK profile": lambda image: (
+        saved(in_other_inks(image), "JPEG", quality=100, subsampling=0, icc_profile=inks_profile()),
+        image,
+        False,
+    ),
     "EXIF": lambda image: (lying(image, "PNG"), image, True),
     "EXIF JPEG": lambda image: (lying(image, "JPEG", quality=98, subsampling=0), image, False),
     "palette": lambda image: (
@@ -159,6 +200,7 @@ ALPHA_KINDS: dict[str, Callable[[Image.Image], tuple[bytes, Image.Image, bool]]]
     "alpha": lambda image: (saved(image, "PNG"), image, True),
     "16-bit alpha": lambda image: (png_16(image), image, True),
     "grey alpha": lambda image: (saved(image.convert("LA"), "PNG"), image.convert("LA").convert("RGBA"), True),
+    "16-bit grey alpha": lambda image: (png_16(image.convert("LA")), image.convert("LA").convert("RGBA"), True),
     "EXIF alpha": lambda image: (lying(image, "WEBP", lossless=True, exact=True), image, True),
 }
 SHAPES = {"1x1": (1, 1), "1x10000": (1, 10_000), "10000x1": (10_000, 1)}
