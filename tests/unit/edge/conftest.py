@@ -43,8 +43,9 @@ class Front:
     """The edge and the fakes behind it."""
 
     def __init__(self, **settings: Any) -> None:
-        self.gateway, self.assets = FakeStub(), FakeStub()
-        backend = Backend(gateway=self.gateway, assets=self.assets)  # type: ignore[arg-type]  # Fakes by duck typing.
+        self.gateway, self.assets, self.providers = FakeStub(), FakeStub(), FakeStub()
+        stubs: Any = {"gateway": self.gateway, "assets": self.assets, "providers": self.providers}
+        backend = Backend(**stubs)  # Fakes by duck typing.
         self.app = build_app(EdgeSettings(internal_secret=SecretStr("i" * 32), **settings), backend)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://edge.test")

@@ -108,7 +108,7 @@ def house() -> House:
 @pytest.fixture
 async def http(house: House) -> AsyncIterator[httpx.AsyncClient]:
     stubs = cast(Any, house)
-    backend = Backend(gateway=stubs, assets=stubs)
+    backend = Backend(gateway=stubs, assets=stubs, providers=stubs)
     studio = StudioContract(backend, Links(backend, public_url=""), monotonic=lambda: house.clock)
     transport = httpx.ASGITransport(Starlette(routes=studio.routes()))
     async with httpx.AsyncClient(transport=transport, base_url="http://atelier.test") as client:

@@ -12,6 +12,7 @@ from atelier.providers.v1 import provider_service_pb2 as pb2
 from edge.backend import CALL_TIMEOUT_S, TRANSFER_TIMEOUT_S, Backend
 from edge.body import read_bytes
 from edge.files import SAFE_HEADERS
+from edge.links import refusal
 from kit.errors import AppError, NotFound, http_status
 
 BODY_BYTES_MAX: Final = 1 << 20  # As DeliverCallback takes; the largest documented callback has a picture's URL.
@@ -58,7 +59,7 @@ class ProviderSide:
         try:
             first = await anext(parts)
         except AppError as error:
-            return _refusal(error)
+            return refusal(error)
         headers = {
             **SAFE_HEADERS,
             "accept-ranges": "none",
