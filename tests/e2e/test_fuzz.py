@@ -348,7 +348,7 @@ async def test_spoilt_requests_are_answered_like_any_other(target: Target, endpo
 
     assert not wrong, f"{len(wrong)} of {REQUESTS}\n" + "\n".join(wrong[:SHOWN])
     assert sum(statuses.values()) == REQUESTS
-    # Some must have got through to be worth anything; but none of the jobs asked for has a drawing, or a provider's task.
+    # Some must have got through to be worth anything; but no job has a drawing, and no provider a task.
     assert any(status < 400 for status in statuses) or endpoint.endswith(NEVER_THERE), statuses
     assert _faults(target.deployment.logs()[logged:], target)[:SHOWN] == []
 

@@ -61,9 +61,11 @@ async def test_input_is_read_by_its_ticket(front: Any) -> None:
     ("error", "status"), [(TicketInvalid(), 404), (AssetNotFound(), 404), (DependencyUnavailable(), 503)]
 )
 async def test_wrong_links_to_inputs_all_look_the_same(front: Any, error: Exception, status: int) -> None:
-    async def parts(refusals: Any = iter((error,))) -> AsyncIterator[Any]:
-        for refusal in refusals:
-            raise refusal
+    refusals = [error]
+
+    async def parts() -> AsyncIterator[Any]:
+        while refusals:
+            raise refusals.pop()
         yield
 
     front.assets.ReadAsset = lambda request, **_: parts()

@@ -11,7 +11,7 @@ def part() -> Part:
     name = parameter("name", "path", {"type": "string", "minLength": 1}, "任务中resultUrl的最后一段")
     return Part(
         name="service",
-        description="Health, this document, links to results of the points and signed contracts, and what providers call.",
+        description="Health, this document, links to results of two contracts, and what providers call.",
         paths={
             "/healthz": {"get": _operation("isAlive", "The process answers.", {"200": text_answer("ok", "Alive.")})},
             "/readyz": {"get": _operation("isReady", "The services behind answer too.", _readiness())},
