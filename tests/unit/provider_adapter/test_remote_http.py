@@ -137,6 +137,24 @@ async def test_waiting_for_a_free_connection_surely_sent_nothing(server: Any) ->
         await asyncio.gather(*busy, return_exceptions=True)
 
 
+async def test_calls_at_once_have_a_connection_each_and_later_ones_use_them_again(server: Any) -> None:
+    all_there, calls = asyncio.Event(), 3 * http.POOL_CONNECTIONS
+
+    async def together(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(server.requests) == calls:
+            all_there.set()
+        await all_there.wait()
+        await answer(b"{}")(reader, writer)
+
+    server.respond = together
+    async with upstream_of(server.port, running_max=1000, answer_s=10.0, connect_s=10.0) as upstream:
+        await asyncio.gather(*(upstream.call("GET", "/") for _ in range(calls)))
+        assert server.connections == calls
+        for _ in range(calls):
+            await upstream.call("GET", "/")
+        assert server.connections == calls
+
+
 async def test_call_that_nobody_answers_may_have_been_taken(server: Any, upstream: Upstream) -> None:
     began = time.monotonic()
     with pytest.raises(NoAnswer):

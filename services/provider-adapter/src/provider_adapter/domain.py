@@ -29,7 +29,7 @@ class Outcome(IntEnum):
     #: worker that died. Another try costs nothing and does not count.
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """Why there is no result. The message is for people and never a provider's own text."""
 
@@ -38,7 +38,7 @@ class Failure:
     field: str = ""  #: The parameter or input at fault ("scale", "inputs[0]"); empty when it is none.
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
     """An attempt, or the work before one, ended without a result."""
 
@@ -66,7 +66,7 @@ class Failed:
         return cls(outcome=outcome, failure=failure, retry_after_s=retry_after_s, cost_fen=cost_fen)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredOutput:
     """One result as the asset store has it, verified."""
 
@@ -80,7 +80,7 @@ class StoredOutput:
     extra: bool = False  #: A by-product that the price does not count.
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Succeeded:
     """Everything is stored."""
 
@@ -93,7 +93,7 @@ class Succeeded:
 Ending = Succeeded | Failed
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
     """One way to make the result, frozen when the job was accepted."""
 
@@ -103,7 +103,7 @@ class Route:
     weight: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
     """One input: an asset of the job's client, or an outside URL. Exactly one of the two is set."""
 
@@ -113,7 +113,7 @@ class Input:
     label: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
     """One try of this lease or a former one, as the journal has it."""
 
@@ -132,7 +132,7 @@ class Attempt:
         return not self.finished and (self.upstream_task_id != "" or not self.repeatable)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """What is to be made, for whom, until when."""
 
@@ -144,7 +144,7 @@ class Job:
     inputs: Sequence[Input] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
     """A job in this worker's hands; every write about it carries the epoch."""
 

@@ -3,12 +3,10 @@
 `Stage` tells whoever supervises it where it stands, and so what stopping it would lose.
 """
 
-import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -58,10 +56,11 @@ class Stage(Enum):
         return self in (Stage.PREPARING, Stage.UPSTREAM)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Standing:
     """What the supervisor sees of the work; changed by the work alone."""
 
+    lease: Lease  #: Without what only a beginning needs, once the provider has the task.
     stage: Stage = Stage.PREPARING
     provider: Provider | None = None
     repeatable: bool = True  #: Whether stopping now costs nothing but time.
@@ -85,7 +84,6 @@ class WorkOnJob:
 
     def __init__(
         self,
-        lease: Lease,
         doings: Doings,
         *,
         standing: Standing,
@@ -94,12 +92,15 @@ class WorkOnJob:
         left_s: Callable[[], float],
     ) -> None:
         """`entered` is called at the start of every stage; what it raises ends the work. `left_s`: to the deadline."""
-        self._lease = lease
         self._do = doings
         self._standing = standing
         self._entered = entered
         self._on_progress = on_progress
         self._left_s = left_s
+
+    @property
+    def _lease(self) -> Lease:
+        return self._standing.lease
 
     async def __call__(self) -> Ending:
         """Return what to report. Raises AppError when the orchestrator refuses a write."""
@@ -126,14 +127,14 @@ class WorkOnJob:
 
     async def _begin(self, number: int) -> Finished | Failed:
         route = self._lease.routes[number]
-        member = self._member(route.provider)
+        member, model = self._member(route.provider), route.upstream_model
         try:
             inputs = await self._do.find_inputs(self._lease.job)
         except Unreadable as error:
             return error.failed
         async with member.gate.passed():
             await member.submits.turn()
-            if held_s := member.held_back_s(route.upstream_model):  # Since the route was chosen.
+            if held_s := member.held_back_s(model):  # Since the route was chosen.
                 message = "The provider has no room just now."
                 return Failed.of(Outcome.DEFERRED, ErrorReason.PROVIDER_UNAVAILABLE, message, retry_after_s=held_s)
             provider, attempt_id = member.provider, new_id("att")
@@ -150,21 +151,22 @@ class WorkOnJob:
                 job_id=self._lease.job.id,
                 attempt_id=attempt_id,
                 capability=self._lease.job.capability,
-                upstream_model=route.upstream_model,
+                upstream_model=model,
                 parameters=route.parameters,
                 inputs=inputs,
                 seed=_seed(route.parameters.get("seed"), self._lease.job.id),
                 timeout_s=self._left_s(),
                 callback_url=self._do.callback_url(provider.name, attempt_id),
             )
-            member.calling(route.upstream_model)
+            member.calling(model)
             answer = await self._submit(provider, task)
-            member.heard(route.upstream_model, answer if isinstance(answer, Failed) else None)
+            member.heard(model, answer if isinstance(answer, Failed) else None)
             if not isinstance(answer, Accepted):
                 return answer
+            del task, inputs, route  # Thousands may be open at once, for minutes.
             ended = await self._follow(member, answer)
             if isinstance(ended, Failed):
-                member.heard(route.upstream_model, ended)
+                member.heard(model, ended)
             return ended
 
     async def _submit(self, provider: Provider, task: Task) -> Accepted | Finished | Failed:
@@ -217,6 +219,8 @@ class WorkOnJob:
             )
         )
         crash.point(AFTER_RECORD)
+        job = replace(self._lease.job, inputs=())
+        standing.lease = Lease(job=job, epoch=self._lease.epoch)
         self._enter(Stage.UPSTREAM)
         return await self._poll(member, upstream_task_id, first_s=accepted.poll_after_s)
 
@@ -231,7 +235,7 @@ class WorkOnJob:
                     crowd_s = member.polled / member.polls.per_second
                     pause_s = _spread(max(pace_s if wanted_s is None else wanted_s, crowd_s))
                     due = time.monotonic() + pause_s
-                    await _pause(called, pause_s)
+                    await called.wait(pause_s)
                     await member.polls.turn()
                     POLL_LAG.observe(max(0.0, time.monotonic() - due))
                     answer = await self._ask(provider, upstream_task_id)
@@ -266,12 +270,6 @@ def _unknown(message: str, retry_after_s: float) -> Failed:
 
 def _seed(given: object, job_id: str) -> int:
     return given if isinstance(given, int) and not isinstance(given, bool) else seed_of(job_id)
-
-
-async def _pause(called: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await called.wait()
 
 
 def _spread(seconds: float) -> float:

@@ -1,5 +1,6 @@
 """Storing what a provider made, each file under an id that follows from the lease: a repeated upload is the same."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,6 +22,8 @@ from provider_adapter.usecases.persist import persist
 
 AFTER_STORE: Final = crash.declare("providers.work.after_store", "the outputs are stored, nothing is reported")
 
+AT_ONCE: Final = 64  # Jobs that are stored; a provider that ends thousands of tasks at once must not fill our memory.
+
 _UNUSABLE: Final = "The provider's result is not usable."
 _log = get_logger(__name__)
 
@@ -30,6 +33,7 @@ class StoreOutputs:
 
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, lease: Lease, finished: Finished) -> Ending:
         """Return the stored outputs, or why they are none. Waits while the asset store is away."""
@@ -37,7 +41,8 @@ class StoreOutputs:
         if all(file.extra for file in files) or len(files) > OUTPUTS_MAX:
             return _unusable(finished)
         try:
-            outputs = await self._store_all(lease, files)
+            async with self._places:
+                outputs = await self._store_all(lease, files)
         except Unreadable as error:
             failed = error.failed
             return Failed(

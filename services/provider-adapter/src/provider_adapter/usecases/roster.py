@@ -11,6 +11,7 @@ from typing import Final
 from provider_adapter.ports import Failed, Outcome, Provider
 from provider_adapter.usecases.breaker import Breaker, BreakerState
 from provider_adapter.usecases.pace import Pace
+from provider_adapter.usecases.signals import Signal
 
 
 class Gate:
@@ -86,7 +87,7 @@ class Member:
     polls: Pace
     breakers: dict[str, Breaker] = field(default_factory=dict)  #: By upstream model; none for the local engine.
     polled: int = 0  #: Tasks that are asked after.
-    calls: dict[str, asyncio.Event] = field(default_factory=dict)  #: By task or attempt: set when it called back.
+    calls: dict[str, Signal] = field(default_factory=dict)  #: By task or attempt: set when it called back.
 
     def held_back_s(self, upstream_model: str) -> float:
         """How long until a submit may be tried; 0 for now."""
@@ -115,12 +116,12 @@ class Member:
         return worst.state, worst.wait_s
 
     @contextlib.contextmanager
-    def listening(self, *names: str) -> Iterator[asyncio.Event]:
-        """An event that is set when a callback tells of one of these ids."""
-        event = asyncio.Event()
-        self.calls |= dict.fromkeys(names, event)
+    def listening(self, *names: str) -> Iterator[Signal]:
+        """A signal that is set when a callback tells of one of these ids."""
+        signal = Signal()
+        self.calls |= dict.fromkeys(names, signal)
         try:
-            yield event
+            yield signal
         finally:
             for name in names:
                 self.calls.pop(name, None)

@@ -5,7 +5,6 @@ what there is to cancel or to resume, so it is waited for unless the lease is lo
 """
 
 import asyncio
-import contextlib
 from enum import Enum
 from typing import Final
 
@@ -18,6 +17,7 @@ from kit.logging import get_logger
 from provider_adapter.domain import Ending, Failed, Lease, Outcome
 from provider_adapter.usecases.attempt import Doings, Stage, Standing, WorkOnJob
 from provider_adapter.usecases.persist import pause_s, persist
+from provider_adapter.usecases.signals import Signal, ended
 
 AFTER_FINISH: Final = crash.declare(
     "providers.work.after_finish", "the end is reported, the worker still knows the job"
@@ -48,23 +48,26 @@ class Run:
     """One leased job, from the lease to the report."""
 
     def __init__(self, lease: Lease, doings: Doings, *, clock: Clock, lease_s: float) -> None:
-        self.lease = lease
         self._do = doings
         self._clock = clock
         self._lease_s = lease_s
         self._percent = 0
-        self._moved = asyncio.Event()  #: There is progress to tell.
+        self._moved = Signal()  #: There is progress to tell.
         self._verdict: Verdict | None = None
         self._draining = False
-        self._standing = Standing()
+        self._standing = Standing(lease=lease)
         self._work: asyncio.Task[Ending] | None = None
         self._reporting: asyncio.Task[None] | None = None
+
+    @property
+    def lease(self) -> Lease:
+        """The job in hand."""
+        return self._standing.lease
 
     async def __call__(self) -> None:
         """Work, report. Raises nothing but CancelledError."""
         structlog.contextvars.bind_contextvars(job_id=self.lease.job.id)
         work = WorkOnJob(
-            self.lease,
             self._do,
             standing=self._standing,
             entered=self._entered,
@@ -141,8 +144,7 @@ class Run:
     async def _outcome(self) -> Ending | None:
         """Wait for the work's end; return what to report, None for nothing."""
         assert self._work is not None
-        await asyncio.wait({self._work}, timeout=self._left_s())
-        if not self._work.done():
+        if not await ended(self._work, self._left_s()):
             self._stop(Verdict.LATE)
             await asyncio.wait({self._work})
         if self._verdict is Verdict.LOST:
@@ -250,9 +252,7 @@ class Run:
             return
         quiet_s = min(TELL_PROGRESS_S, renew_s)
         await asyncio.sleep(quiet_s)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(renew_s - quiet_s):
-                await self._moved.wait()
+        await self._moved.wait(renew_s - quiet_s)
 
 
 def _unbegun(failed: Failed) -> Failed:
