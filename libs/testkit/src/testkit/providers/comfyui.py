@@ -232,6 +232,8 @@ class ComfyUI(Simulator):
 
         while self.state(task) == "queued":  # noqa: ASYNC110  States follow from time; nothing tells.
             await asyncio.sleep(0.005)
+        if task.id in self.deleted:
+            return  # It never runs.
         await say("execution_start", timestamp=0)
         await say("execution_cached", nodes=[])
         await say("executing", node="5", display_node="5")
