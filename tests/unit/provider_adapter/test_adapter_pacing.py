@@ -179,3 +179,21 @@ async def test_local_engine_has_no_breaker(house: Any) -> None:
         await house.reported(house.jobs.put())
     assert len(house.upstream.submits) == FAILURES_MAX + 1
     assert adapter._roster.find("fake").breaker == (BreakerState.CLOSED, 0.0)
+
+
+async def test_only_one_job_is_the_probe_and_another_is_when_it_is_given_up(house: Any) -> None:
+    adapter = await house.work(house.provider(name="slow"))
+    member = adapter._roster.find("slow")
+    time = Time()
+    member.breakers["m"] = breaker = opened(time)
+    time.now += breaker.wait_s
+    assert member.held_back_s("m") == 0
+    with pytest.raises(RuntimeError, match="the lease is lost"), member.calling("m"):
+        assert member.held_back_s("m") > 0
+        raise RuntimeError("the lease is lost")
+    assert member.held_back_s("m") == 0
+    with member.calling("m"):
+        pass
+    assert member.held_back_s("m") > 0  # Until it is heard how it ended.
+    member.heard("m", None)
+    assert breaker.state is BreakerState.CLOSED

@@ -5,7 +5,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -16,7 +16,18 @@ from kit.ids import new_id
 from kit.logging import get_logger
 from provider_adapter.domain import Attempt, Ending, Failed, Lease, Outcome, Route, seed_of
 from provider_adapter.metrics import POLL_LAG
-from provider_adapter.ports import Accepted, Finished, Leases, NotTaken, OnProgress, Pending, Provider, Task, Unreadable
+from provider_adapter.ports import (
+    Accepted,
+    Finished,
+    Leases,
+    NotTaken,
+    OnProgress,
+    Pending,
+    Provider,
+    Source,
+    Task,
+    Unreadable,
+)
 from provider_adapter.usecases.inputs import FindInputs
 from provider_adapter.usecases.outputs import StoreOutputs
 from provider_adapter.usecases.persist import persist
@@ -137,37 +148,42 @@ class WorkOnJob:
             if held_s := member.held_back_s(model):  # Since the route was chosen.
                 message = "The provider has no room just now."
                 return Failed.of(Outcome.DEFERRED, ErrorReason.PROVIDER_UNAVAILABLE, message, retry_after_s=held_s)
-            provider, attempt_id = member.provider, new_id("att")
-            self._standing.provider, self._standing.repeatable = provider, provider.repeatable
-            self._enter(Stage.SUBMITTING)
-            self._standing.attempt_id = attempt_id
-            await persist(
-                lambda: self._do.leases.begin(
-                    self._lease, attempt_id=attempt_id, route=number, repeatable=provider.repeatable
-                )
-            )
-            crash.point(AFTER_BEGIN)
-            task = Task(
-                job_id=self._lease.job.id,
-                attempt_id=attempt_id,
-                capability=self._lease.job.capability,
-                upstream_model=model,
-                parameters=route.parameters,
-                inputs=inputs,
-                seed=_seed(route.parameters.get("seed"), self._lease.job.id),
-                timeout_s=self._left_s(),
-                callback_url=self._do.callback_url(provider.name, attempt_id),
-            )
-            member.calling(model)
-            answer = await self._submit(provider, task)
+            with member.calling(model):
+                answer = await self._call(member, number, inputs)
             member.heard(model, answer if isinstance(answer, Failed) else None)
             if not isinstance(answer, Accepted):
                 return answer
-            del task, inputs, route  # Thousands may be open at once, for minutes.
+            del inputs, route  # Thousands may be open at once, for minutes.
             ended = await self._follow(member, answer)
             if isinstance(ended, Failed):
                 member.heard(model, ended)
             return ended
+
+    async def _call(self, member: Member, number: int, inputs: Sequence[Source]) -> Accepted | Finished | Failed:
+        """Write the intent, then hand the task over."""
+        route, job = self._lease.routes[number], self._lease.job
+        provider, attempt_id = member.provider, new_id("att")
+        self._standing.provider, self._standing.repeatable = provider, provider.repeatable
+        self._enter(Stage.SUBMITTING)
+        self._standing.attempt_id = attempt_id
+        await persist(
+            lambda: self._do.leases.begin(
+                self._lease, attempt_id=attempt_id, route=number, repeatable=provider.repeatable
+            )
+        )
+        crash.point(AFTER_BEGIN)
+        task = Task(
+            job_id=job.id,
+            attempt_id=attempt_id,
+            capability=job.capability,
+            upstream_model=route.upstream_model,
+            parameters=route.parameters,
+            inputs=inputs,
+            seed=_seed(route.parameters.get("seed"), job.id),
+            timeout_s=self._left_s(),
+            callback_url=self._do.callback_url(provider.name, attempt_id),
+        )
+        return await self._submit(provider, task)
 
     async def _submit(self, provider: Provider, task: Task) -> Accepted | Finished | Failed:
         try:

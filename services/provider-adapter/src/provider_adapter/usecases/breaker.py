@@ -67,6 +67,10 @@ class Breaker:
         if self.state is BreakerState.HALF_OPEN:
             self._probe_ends = self._now() + PROBE_S_MAX
 
+    def dropped(self) -> None:
+        """The call was given up before anything was heard; the next one may be the probe."""
+        self._probe_ends = 0.0
+
     def heard(self, failed: Failed | None) -> None:
         """How a call ended; None for well."""
         state, self._probe_ends = self.state, 0.0

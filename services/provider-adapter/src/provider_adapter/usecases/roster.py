@@ -94,10 +94,19 @@ class Member:
         breaker = self.breakers.get(upstream_model)
         return max(self.submits.cool_s, breaker.wait_s if breaker is not None else 0.0)
 
-    def calling(self, upstream_model: str) -> None:
-        """A submit is about to be made."""
-        if not self.provider.repeatable:  # What may be repeated at no cost is tried by the next job all the same.
-            self.breakers.setdefault(upstream_model, Breaker()).calling()
+    @contextlib.contextmanager
+    def calling(self, upstream_model: str) -> Iterator[None]:
+        """A submit is made inside the block; `heard` tells how it ended."""
+        if self.provider.repeatable:  # What may be repeated at no cost is tried by the next job all the same.
+            yield
+            return
+        breaker = self.breakers.setdefault(upstream_model, Breaker())
+        breaker.calling()
+        try:
+            yield
+        except BaseException:
+            breaker.dropped()
+            raise
 
     def heard(self, upstream_model: str, failed: Failed | None) -> None:
         """How a submit, or the task it led to, ended; None for well."""

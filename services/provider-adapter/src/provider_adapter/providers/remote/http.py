@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import ssl
-import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,11 +32,6 @@ RETRY_AFTER_S_MAX: Final = 24 * 3600.0  # As of the usual header.
 #: asked because exceptions do not tell: a time limit can be over before the connection stands.
 _SENDING: Final = "send_request_headers.started"
 _SENDING_FAILED: Final = "send_request_headers.failed"
-
-# httpcore imports sniffio with every exchange, for those who run trio. Where it is not installed each of these imports
-# looks through every folder again, at more than the exchange's own cost; so it is told at once that there is none.
-if importlib.util.find_spec("sniffio") is None:
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 _T = TypeVar("_T")
 _log = get_logger(__name__)
