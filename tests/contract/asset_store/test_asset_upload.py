@@ -21,9 +21,10 @@ from kit.errors import (
     TicketInvalid,
 )
 from kit.tickets import Ticket, TicketSigner
+from testkit.providers.files import film
 
 HTML = b"<!doctype html><html><body>not a picture</body></html>"
-MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + b"\x00\x00\x00\x08mdat"
+MP4 = film()
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n%%EOF\n"
 
 
@@ -223,12 +224,21 @@ async def test_uploads_without_id_at_once_are_all_stored(house: Any, photo: Any)
 
 
 @pytest.mark.parametrize(
-    ("data", "mime_type", "kind"), [(MP4, "video/mp4", "video"), (EPS, "application/postscript", "vector")]
+    ("data", "mime_type", "kind", "size"),
+    [(MP4, "video/mp4", "video", (96, 64)), (EPS, "application/postscript", "vector", (0, 0))],
 )
-async def test_outputs_may_be_of_more_kinds(house: Any, data: bytes, mime_type: str, kind: str) -> None:
+async def test_outputs_may_be_of_more_kinds(
+    house: Any, data: bytes, mime_type: str, kind: str, size: tuple[int, int]
+) -> None:
     asset = await house.upload_output(data, "asset_out", "job_1")
-    assert (asset.mime_type, asset.kind, asset.width, asset.height) == (mime_type, kind, 0, 0)
+    assert (asset.mime_type, asset.kind, asset.width, asset.height) == (mime_type, kind, *size)
     assert (asset.origin, asset.job_id) == (asset_pb2.ASSET_ORIGIN_OUTPUT, "job_1")
+
+
+async def test_an_output_that_is_a_film_cut_short_is_refused(house: Any) -> None:
+    with pytest.raises(InputUnsupported):
+        await house.upload_output(MP4[: len(MP4) // 2], "asset_out", "job_1")
+    assert await house.is_empty()
 
 
 async def test_an_output_that_is_a_broken_picture_is_refused(house: Any, photo: Any) -> None:
