@@ -12,7 +12,6 @@ from kit.errors import (
     JobNotFound,
     PageTokenInvalid,
     PermissionDenied,
-    Unimplemented,
 )
 
 QUEUED = job_pb2.JOB_STATE_QUEUED
@@ -331,9 +330,3 @@ async def test_the_house_alone_may_see_all_clients(world: Any) -> None:
     front = type(world.jobs)(world.worker_channel)
     with identity.acting_as("partner-a"), pytest.raises(PermissionDenied):
         await front.GetJob(job_service_pb2.GetJobRequest(job_id="x"), timeout=5)
-
-
-async def test_settling_an_attempt_by_hand_is_not_built_yet(world: Any) -> None:
-    request = job_admin_service_pb2.ResolveAttemptRequest(attempt_id="att-1", outcome=2)  # type: ignore[arg-type]
-    with pytest.raises(Unimplemented):
-        await world.admin.ResolveAttempt(request, timeout=5)
