@@ -24,7 +24,7 @@ LOOPBACK = WallPolicy(allow=WallPolicy.parse_allow("127.0.0.1"))
 #: As in production, but everything is over in a blink.
 QUICK = FetchLimits(
     resolve_s=0.3,
-    connect_s=0.3,
+    connect_s=1.4,
     first_byte_s=0.3,
     total_s=1.5,
     body_bytes_max=200_000,

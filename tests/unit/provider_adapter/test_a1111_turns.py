@@ -46,14 +46,14 @@ def submitting(trial: Trial, told: Told | None = None, **changes: Any) -> asynci
 
 
 async def until_at_work(trial: Trial, tasks: int = 1) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(trial.simulator.tasks) < tasks or not trial.simulator._now.job:  # type: ignore[attr-defined]
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)  # So that it has been looked at.
 
 
 async def until_interrupted(trial: Trial) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not trial.simulator.interrupts:  # type: ignore[attr-defined]
             await asyncio.sleep(0.01)
 
@@ -95,7 +95,7 @@ async def test_call_that_is_cancelled_ends_our_work(trial: Trial) -> None:
 
 async def test_call_that_is_cancelled_before_it_is_begun_ends_our_work_too(trial: Trial) -> None:
     submit = submitting(trial, prompt=STUCK)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not trial.simulator.submits:
             await asyncio.sleep(0)
     submit.cancel()
@@ -139,7 +139,7 @@ async def test_work_of_somebody_else_is_neither_told_nor_interrupted(trial: Tria
     theirs = await stranger()
     told = Told()
     submit = submitting(trial, told)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(trial.simulator.tasks) < 2:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.2)

@@ -50,7 +50,7 @@ async def submit(trial: Trial, asked: Ask, **changes: Any) -> Any:
 
 
 async def follow(provider: Any, task_id: str) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while isinstance(found := await provider.poll(task_id), Pending):
             await asyncio.sleep(0.02)
     return found

@@ -89,7 +89,7 @@ async def submit(trial: Any, ask: Ask = GENERATE, **changes: Any) -> Any:
 async def follow(trial: Any, answer: Any) -> Any:
     assert isinstance(answer, Accepted), answer
     task_id = answer.upstream_task_id
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while isinstance(answer, Accepted | Pending):
             await asyncio.sleep(0.02)
             answer = await trial.provider.poll(task_id)

@@ -43,7 +43,9 @@ def _seamless(images: list[Image.Image], values: dict[str, Value], seed: int, on
 def _extract_pattern(images: list[Image.Image], values: dict[str, Value], _seed: int, on_progress: OnProgress) -> _Made:
     from imageops.repeating.extracting import extract_pattern
 
-    yield from extract_pattern(images[0], cast(str, values["aspect_ratio"]), between(0.0, WORKED, on_progress))
+    # The first file is written in the middle of the work, and both are too small for their writing to be told of.
+    for picture in extract_pattern(images[0], cast(str, values["aspect_ratio"]), on_progress):
+        yield to_output(picture, cast(FileFormat, values["format"]))
 
 
 def _inpaint(images: list[Image.Image], _values: dict[str, Value], seed: int, on_progress: OnProgress) -> _Made:

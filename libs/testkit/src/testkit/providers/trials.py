@@ -18,9 +18,9 @@ from testkit.providers.simulator import Simulator
 
 TIMEOUT_S: Final = 60.0
 #: As long as a test waits for a provider that hangs or drips.
-SHORT: Final = {"answer_s": 0.5, "connect_s": 1.0}
+SHORT: Final = {"answer_s": 1.0, "connect_s": 1.5}
 LIMITS: Final = FetchLimits(
-    first_byte_s=0.5, total_s=2.0, rate_grace_s=0.5, body_bytes_max=4 << 20, refusal_floor_s=0.0
+    first_byte_s=1.0, total_s=2.5, rate_grace_s=0.5, body_bytes_max=4 << 20, refusal_floor_s=0.0
 )
 
 
