@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ RETRY_AFTER_S_MAX: Final = 24 * 3600.0  # As of the usual header.
 #: asked because exceptions do not tell: a time limit can be over before the connection stands.
 _SENDING: Final = "send_request_headers.started"
 _SENDING_FAILED: Final = "send_request_headers.failed"
+
+_NO_HEADER: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _T = TypeVar("_T")
 _log = get_logger(__name__)
@@ -98,10 +101,8 @@ class _Pool:
 class Upstream:
     """One provider's HTTP API."""
 
-    def __init__(self, options: RemoteOptions, *, http2: bool = False) -> None:
-        """`http2`: the vendor offers it over TLS."""
+    def __init__(self, options: RemoteOptions) -> None:
         self.options = options
-        self._http2 = http2
         self._trust: ssl.SSLContext | None = None  #: Whom TLS trusts; one for all pools, because it takes time to make.
         self._pools: list[_Pool] = []  #: In the order of use, so that the first ones' connections stay in use.
 
@@ -138,7 +139,7 @@ class Upstream:
         client = httpx.AsyncClient(
             base_url=self.options.base,
             verify=self._trust,
-            http2=self._http2,
+            http2=self.options.http2,  # Offered by TLS (ALPN); a connection then carries a pool's exchanges at once.
             timeout=httpx.Timeout(self.options.answer_s, connect=self.options.connect_s),
             limits=httpx.Limits(
                 max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=IDLE_S
@@ -231,6 +232,8 @@ class Upstream:
         **body: Any,
     ) -> httpx.Response:
         """Send a request; the answer's body is still to be read, and the answer to be closed."""
+        if any(_NO_HEADER.search(value) for value in headers.values()):
+            raise NotSent("a header's value has control characters")  # HTTP/2 would carry them to whoever is behind.
         request = client.build_request(
             method,
             path,

@@ -106,6 +106,9 @@ class RemoteOptions(BaseModel):
     connect_s: float = Field(5.0, gt=0, le=60)
     answer_s: float = Field(30.0, gt=0, le=600)
 
+    #: Use HTTP/2 where the provider offers it over TLS. Up to ten calls then share a connection, and its loss.
+    http2: bool = True
+
     #: Added to each result's path of cost: what one output is known to cost us, in 1/100 yuan; 0 when not known.
     cost_fen_per_output: int = Field(0, ge=0)
 

@@ -4,7 +4,7 @@ An adapter derives from `RemoteProvider` and implements `_submit`, `_poll` and w
 it raises `Refused` with the class of trouble, and lets the exceptions of `Upstream` and `Credential` pass.
 """
 
-from typing import ClassVar, Final
+from typing import Final
 
 from kit.errors import ErrorReason
 from kit.logging import get_logger
@@ -49,7 +49,6 @@ class RemoteProvider:
     """A `ports.Provider` over HTTP."""
 
     capabilities: frozenset[str]
-    http2: ClassVar[bool] = False  #: Whether the vendor offers HTTP/2.
 
     def __init__(self, options: RemoteOptions, results: Results) -> None:
         self.name = options.name
@@ -57,7 +56,7 @@ class RemoteProvider:
         self.running_max = options.running_max
         self.options = options
         self.results = results
-        self.upstream = Upstream(options, http2=self.http2)
+        self.upstream = Upstream(options)
 
     async def start(self) -> None:
         """Get ready; a missing credential is told now, and looked for again with every call."""
