@@ -253,7 +253,7 @@ async def test_status_that_is_not_documented_is_never_an_end(scripted: Any, data
         {"image_urls": [], "binary_data_base64": []},
         {"image_urls": "https://x"},
         {"image_urls": [None]},
-        {"binary_data_base64": ["no base64!"]},
+        {"binary_data_base64": [7]},
         {"video_url": 1},
     ],
 )

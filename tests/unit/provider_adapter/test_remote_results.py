@@ -1,7 +1,6 @@
 """Results by URL, from the provider's own API, and in base64: whole, or not at all, within bounds."""
 
 import asyncio
-import base64
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -18,7 +17,7 @@ from provider_adapter.domain import Outcome
 from provider_adapter.ports import OutputFile, Unreadable
 from provider_adapter.providers.remote.http import Upstream
 from provider_adapter.providers.remote.options import CredentialMissing, RemoteOptions
-from provider_adapter.providers.remote.results import Results, of_base64, role_by_name
+from provider_adapter.providers.remote.results import Results, role_by_name
 from testkit.providers.faults import Body, Fault, Reset
 from testkit.providers.serving import served
 from testkit.providers.simulator import Simulator
@@ -189,22 +188,6 @@ async def test_own_file_is_asked_for_with_credentials_of_now(files: Any, results
         await unreadable(results.own(upstream, "/view", headers=missing, cost_fen=7))
     finally:
         await upstream.close()
-
-
-# In base64.
-
-
-async def test_base64_with_and_without_a_prefix() -> None:
-    text = base64.b64encode(DATA).decode()
-    assert await read(of_base64(text)) == DATA
-    assert await read(of_base64(f"data:image/png;base64,{text}")) == DATA
-
-
-@pytest.mark.parametrize("text", [None, "", 7, b"AAAA", "no base64!", "AAA", "AAAA\n", "键"])
-def test_what_is_no_base64_is_not_usable(text: object) -> None:
-    with pytest.raises(Unreadable) as caught:
-        of_base64(text, cost_fen=7)
-    assert caught.value.failed.cost_fen == 7
 
 
 def test_role_follows_from_the_name() -> None:

@@ -10,9 +10,9 @@ import orjson
 from provider_adapter.ports import OutputFile, Task, Unreadable
 from provider_adapter.providers.a1111.options import Options
 from provider_adapter.providers.remote.http import NotReadable, Reply
+from provider_adapter.providers.remote.inline import decode
 from provider_adapter.providers.remote.pictures import Size, cut_to
 from provider_adapter.providers.remote.provider import Refused, trouble_of_status
-from provider_adapter.providers.remote.results import decoded
 from provider_adapter.providers.remote.trouble import Trouble, failed
 
 STEP_PX: Final = 8  # What it draws are multiples; the order's size is cut out.
@@ -171,7 +171,7 @@ def _where(info: object, images: int) -> tuple[int, int]:
 
 
 def _file(text: object, cut: Size | None, cost_fen: int, *, role: str = "image", extra: bool = False) -> OutputFile:
-    picture = decoded(text, cost_fen=cost_fen)
+    picture = decode(text, cost_fen=cost_fen)
     return OutputFile.of_bytes(picture if cut is None else cut_to(picture, cut), role=role, extra=extra)
 
 

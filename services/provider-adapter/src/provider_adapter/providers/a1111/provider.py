@@ -15,6 +15,7 @@ from provider_adapter.providers.a1111 import mapping
 from provider_adapter.providers.a1111.options import Options
 from provider_adapter.providers.a1111.watch import Watch
 from provider_adapter.providers.remote.http import PICTURES_BYTES_MAX, NoAnswer, NotReadable, NotSent, Reply
+from provider_adapter.providers.remote.inline import encode, encoded
 from provider_adapter.providers.remote.options import CredentialMissing
 from provider_adapter.providers.remote.pictures import Aside, NotUsable, Size, upright, white_where_marked
 from provider_adapter.providers.remote.provider import Refused, RemoteProvider
@@ -158,7 +159,7 @@ class A1111Provider(RemoteProvider):
 
         def work() -> mapping.Picture:
             shown, size = upright(data)
-            return mapping.Picture(base64=base64.b64encode(shown).decode(), size=size, field=source.field)
+            return mapping.Picture(base64=encode(shown), size=size, field=source.field)
 
         try:
             return await self._aside.do(work)
@@ -170,7 +171,7 @@ class A1111Provider(RemoteProvider):
             mask = await self._aside.do(white_where_marked, await source.read(), size)
         except NotUsable as error:
             raise Refused(Trouble.UNSUPPORTED, str(error), field=source.field) from error
-        return base64.b64encode(mask).decode()
+        return await encoded(mask)
 
 
 def _check(task: Task, pictures: Sequence[Source], masks: Sequence[Source]) -> None:

@@ -1,13 +1,12 @@
 """Inputs as Ark takes them: links where the house has a public address, else pictures inside the request."""
 
-import asyncio
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from provider_adapter.ports import Source
 from provider_adapter.providers.ark.models import FilmModel, PictureModel
+from provider_adapter.providers.remote.inline import encoded
 from provider_adapter.providers.remote.provider import Refused
 from provider_adapter.providers.remote.shapes import only_roles
 from provider_adapter.providers.remote.trouble import Trouble
@@ -131,9 +130,7 @@ async def addresses(sources: Sequence[Source]) -> list[str]:
 
 
 async def _data_uri(source: Source) -> str:
-    data = await source.read()
-    text = await asyncio.to_thread(base64.b64encode, data)  # Of thirty megabytes it would hold the loop.
-    return f"data:{source.mime_type.lower()};base64,{text.decode()}"
+    return f"data:{source.mime_type.lower()};base64,{await encoded(await source.read())}"
 
 
 async def film_content(prompt: str, shown: Sequence[Shown]) -> list[dict[str, Any]]:

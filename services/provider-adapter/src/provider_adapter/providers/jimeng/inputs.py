@@ -1,7 +1,5 @@
 """Input pictures as Jimeng takes them: checked against its limits, then by URL or inside the request."""
 
-import asyncio
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +7,7 @@ from kit import media
 from kit.media import Media
 from provider_adapter.ports import Source
 from provider_adapter.providers.jimeng.models import SIDE_PX_MAX, Inputs
+from provider_adapter.providers.remote.inline import encoded
 from provider_adapter.providers.remote.pictures import Aside, NotUsable, upright, white_where_marked
 from provider_adapter.providers.remote.provider import Refused
 from provider_adapter.providers.remote.trouble import Trouble
@@ -58,7 +57,7 @@ async def carry(sources: Sequence[Source], limits: Inputs) -> dict[str, Any]:
         return {"image_urls": links} if links else {}
     if not limits.base64:
         raise _refused(sources[0], "Inputs need a public address of this house.")
-    return {"binary_data_base64": [await _in_base64(await source.read()) for source in sources]}
+    return {"binary_data_base64": [await encoded(await source.read()) for source in sources]}
 
 
 async def carry_with_mask(picture: Source, mask: Source, limits: Inputs, aside: Aside) -> dict[str, Any]:
@@ -75,12 +74,8 @@ async def carry_with_mask(picture: Source, mask: Source, limits: Inputs, aside: 
     for source, data in ((picture, shown), (mask, gray)):
         if len(data) > limits.bytes_max:
             raise _refused(source, f"The provider takes pictures of {limits.bytes_max / 1e6:g} MB at most.")
-        files.append(await _in_base64(data))
+        files.append(await encoded(data))
     return {"binary_data_base64": files}
-
-
-async def _in_base64(data: bytes) -> str:
-    return (await asyncio.to_thread(base64.b64encode, data)).decode()  # Megabytes would hold the loop.
 
 
 def _refused(source: Source, message: str) -> Refused:

@@ -11,8 +11,9 @@ import orjson
 
 from provider_adapter.ports import OutputFile
 from provider_adapter.providers.remote.http import NotReadable, Reply
+from provider_adapter.providers.remote.inline import of_base64
 from provider_adapter.providers.remote.provider import Refused, trouble_of_status
-from provider_adapter.providers.remote.results import Results, of_base64
+from provider_adapter.providers.remote.results import Results
 from provider_adapter.providers.remote.trouble import Trouble
 
 SUCCESS: Final = 10000

@@ -7,9 +7,10 @@ import orjson
 
 from provider_adapter.ports import OutputFile, Task, Unreadable
 from provider_adapter.providers.remote.http import NotReadable, Reply
+from provider_adapter.providers.remote.inline import decode
 from provider_adapter.providers.remote.pictures import Size, cut_to
 from provider_adapter.providers.remote.provider import Refused, trouble_of_status
-from provider_adapter.providers.remote.results import Results, decoded
+from provider_adapter.providers.remote.results import Results
 from provider_adapter.providers.remote.trouble import Trouble, failed
 
 PROMPT_CHARS_MAX: Final = 32_000
@@ -86,7 +87,7 @@ def _file(item: object, results: Results, cut: Size | None, cost_fen: int) -> Ou
         raise Unreadable(failed(Trouble.UNUSABLE, cost_fen=cost_fen))
     if not item.get("b64_json") and item.get("url"):
         return results.at(item["url"], cost_fen=cost_fen)  # So do some that speak like it; it is not cut.
-    picture = decoded(item.get("b64_json"), cost_fen=cost_fen)
+    picture = decode(item.get("b64_json"), cost_fen=cost_fen)
     return OutputFile.of_bytes(picture if cut is None else cut_to(picture, cut))
 
 

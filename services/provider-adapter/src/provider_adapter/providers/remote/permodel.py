@@ -9,16 +9,16 @@ with dots make objects (`image_size.width: $width`). Some constants are for the 
     extra: {...}                                    # laid over the request's body last
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from provider_adapter.ports import OutputFile, Source, Task
+from provider_adapter.providers.remote.inline import encoded, of_base64
 from provider_adapter.providers.remote.options import RemoteOptions
 from provider_adapter.providers.remote.provider import Refused
-from provider_adapter.providers.remote.results import Results, of_base64, role_by_name
+from provider_adapter.providers.remote.results import Results, role_by_name
 from provider_adapter.providers.remote.trouble import Trouble
 
 Capability = Literal["image.generate", "image.inpaint", "image.upscale", "video.generate"]
@@ -133,7 +133,7 @@ async def _url(source: Source, options: PerModelOptions) -> str:
         return link
     if source.size_bytes > options.data_url_bytes_max:
         raise Refused(Trouble.UNSUPPORTED, "Inputs need a public address of this house.", field=source.field)
-    return f"data:{source.mime_type};base64,{base64.b64encode(await source.read()).decode()}"
+    return f"data:{source.mime_type};base64,{await encoded(await source.read())}"
 
 
 def moderated(text: str, options: PerModelOptions) -> Trouble | None:

@@ -1,11 +1,9 @@
-"""Results out of the provider's hands: by URL through the wall, or out of base64. They live there for hours only.
+"""Results out of the provider's hands, by URL through the wall. They live there for hours only.
 
 Type, size and decodability are judged by the asset store when a file is stored, for all providers alike.
 """
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -167,20 +165,3 @@ class _Taken:
 def role_by_name(name: str) -> str:
     """The role of a file by the ending of its name or URL: "video" or "image"."""
     return "video" if urlsplit(name).path.lower().endswith(FILM_ENDINGS) else "image"
-
-
-def of_base64(text: object, *, role: str = "image", cost_fen: int = 0) -> OutputFile:
-    """The file in a base64 text, with or without a `data:` prefix. Raises Unreadable when it is none."""
-    return OutputFile.of_bytes(decoded(text, cost_fen=cost_fen), role=role)
-
-
-def decoded(text: object, *, cost_fen: int = 0) -> bytes:
-    """The bytes in a base64 text, with or without a `data:` prefix. Raises Unreadable when it is none."""
-    if not isinstance(text, str) or not text:
-        raise Unreadable(failed(Trouble.UNUSABLE, cost_fen=cost_fen))
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Unreadable(failed(Trouble.UNUSABLE, cost_fen=cost_fen)) from error
