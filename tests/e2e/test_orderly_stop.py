@@ -12,6 +12,7 @@ from testkit.openclient import OpenClient
 from testkit.waiting import until
 
 JOBS = 6
+FIRST_EVENT_S = 30.0
 BODY = {"capability": "image.generate", "width": 1536, "height": 1536}  # A second or so of work each.
 
 
@@ -19,7 +20,10 @@ async def test_stop_and_start_lose_no_job(own_house: Deployment) -> None:
     async with await new_partner(own_house.operator(), own_house.url) as partner:
         jobs = [await partner.create_job(**BODY, prompt=f"第{n}座山", idempotency_key=f"{n}") for n in range(JOBS)]
         await partner.reached(jobs[0]["id"], "running", "succeeded")
-        listening = asyncio.create_task(_listen(partner, jobs[-1]["id"]))
+        heard_first = asyncio.Event()
+        listening = asyncio.create_task(_listen(partner, jobs[-1]["id"], heard_first))
+        async with asyncio.timeout(FIRST_EVENT_S):
+            await heard_first.wait()
 
         statuses = await own_house.stop()
 
@@ -88,9 +92,10 @@ async def test_requests_under_way_are_answered_before_the_end(own_house: Deploym
         assert {job["status"] for job in ended} == {"succeeded"}
 
 
-async def _listen(partner: OpenClient, job_id: str) -> str:
+async def _listen(partner: OpenClient, job_id: str, heard_first: asyncio.Event) -> str:
     """Follow a job until the server ends the stream, in order, and return the last position heard."""
     last = "0"
     async for event in partner.events(job_id):
         last = event.id
+        heard_first.set()
     return last
