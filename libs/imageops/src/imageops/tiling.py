@@ -8,7 +8,7 @@ from imageops.arrays import Mask, Pixels
 from imageops.filling.biharmonic import fill_thin
 from imageops.progress import OnProgress, ignore_progress
 
-_TILE_PX, _HALO_PX = 1024, 32  # What a thin hole's filling looks at lies well within the halo.
+_TILE_PX, _HALO_PX = 768, 32  # What a thin hole's filling looks at lies well within the halo.
 
 Place = tuple[slice, slice]
 

@@ -160,25 +160,40 @@ def _tile(image: Image.Image, columns: _Axis, rows: _Axis, *, rounds: int, kerne
 
 def _enlarge(plane: _Plane, columns: _Axis, rows: _Axis, *, rounds: int, kernel: Image.Resampling) -> _Plane:
     wanted = plane
+    if rounds:
+        mixed_across = _Mixing(plane.shape, columns.and_back(kernel)[:, None], 1)
+        mixed_down = _Mixing(plane.shape, rows.and_back(kernel)[..., None], 0)
     for _ in range(rounds):
-        across = _mixed(wanted, columns.and_back(kernel)[:, None], 1)
-        wanted = wanted + (plane - _mixed(across, rows.and_back(kernel)[..., None], 0))
+        lacking = plane - mixed_down(mixed_across(wanted))
+        wanted = np.add(wanted, lacking, out=lacking)
     box = (columns.tile[0], rows.tile[0], columns.tile[1], rows.tile[1])
     return _resample(np.pad(wanted, 1, mode="edge"), (columns.length, rows.length), box, kernel)
 
 
-def _mixed(plane: _Plane, shares: _Plane, axis: int) -> _Plane:
-    """Return each pixel's neighbours along an axis, times their shares (neighbours x that axis), added up.
+class _Mixing:
+    """Each pixel's neighbours along an axis, times their shares (neighbours x that axis), added up.
 
-    Sums and products of arrays are the same on every CPU; a matrix product would not be.
+    Sums and products of arrays are the same on every CPU; a matrix product would not be. The arrays are used again with
+    every call: a tile's are quick to fill, and slow to get.
     """
-    reach, length = len(shares) // 2, plane.shape[axis]
-    padded = np.pad(plane, [(reach, reach) if each == axis else (0, 0) for each in (0, 1)])
-    total, part = np.zeros_like(plane), np.empty_like(plane)
-    for first, share in enumerate(shares):
-        near = padded[first : first + length] if axis == 0 else padded[:, first : first + length]
-        total += np.multiply(near, share, out=part)
-    return total
+
+    def __init__(self, shape: tuple[int, ...], shares: _Plane, axis: int) -> None:
+        self._shares, self._axis, self._length = shares, axis, shape[axis]
+        reach = len(shares) // 2
+        self._padded = np.pad(np.zeros(shape, np.float32), [(reach, reach) if each == axis else (0, 0) for each in (0, 1)])
+        self._middle = self._near(reach)
+        self._total, self._part = np.empty(shape, np.float32), np.empty(shape, np.float32)
+
+    def __call__(self, plane: _Plane) -> _Plane:
+        self._middle[...] = plane
+        np.multiply(self._near(0), self._shares[0], out=self._total)
+        for first in range(1, len(self._shares)):
+            self._total += np.multiply(self._near(first), self._shares[first], out=self._part)
+        return self._total
+
+    def _near(self, first: int) -> _Plane:
+        last = first + self._length
+        return self._padded[first:last] if self._axis == 0 else self._padded[:, first:last]
 
 
 @lru_cache(maxsize=64)  # Tiles side by side are alike, where the factor is a whole number.
