@@ -180,7 +180,9 @@ class _Mixing:
     def __init__(self, shape: tuple[int, ...], shares: _Plane, axis: int) -> None:
         self._shares, self._axis, self._length = shares, axis, shape[axis]
         reach = len(shares) // 2
-        self._padded = np.pad(np.zeros(shape, np.float32), [(reach, reach) if each == axis else (0, 0) for each in (0, 1)])
+        self._padded = np.pad(
+            np.zeros(shape, np.float32), [(reach, reach) if each == axis else (0, 0) for each in (0, 1)]
+        )
         self._middle = self._near(reach)
         self._total, self._part = np.empty(shape, np.float32), np.empty(shape, np.float32)
 

@@ -53,15 +53,16 @@ def _likeness(lab: Floats) -> Floats | None:
     height, width = lab.shape[:2]
     mean = cv2.GaussianBlur(lab, (0, 0), max(height, width) / 6)
     flat = lab - mean
-    padded = np.zeros((2 * height, 2 * width, 3), np.float32)
-    padded[:height, :width] = flat
-    power = (np.abs(np.fft.rfft2(padded, axes=(0, 1))) ** 2).sum(axis=2)
-    raw = np.fft.irfft2(power, s=padded.shape[:2])
-    there = np.zeros(padded.shape[:2])
-    there[:height, :width] = 1
-    overlap = np.fft.irfft2(np.abs(np.fft.rfft2(there)) ** 2, s=there.shape)
+    twice = (2 * height, 2 * width)  # Beside it is nothing, so that no shift meets the other end.
+    raw = np.fft.irfft2(sum(_power(flat[..., channel], twice) for channel in range(3)), s=twice)
+    overlap = np.fft.irfft2(_power(np.ones((height, width)), twice), s=twice)
     even = raw / np.maximum(overlap, 0.1 * height * width)
     return None if even[0, 0] < _PLAIN else np.fft.fftshift(even / even[0, 0]).astype(np.float32)
+
+
+def _power(plane: Array, size: tuple[int, int]) -> Array:
+    power: Array = np.abs(np.fft.rfft2(plane, s=size)) ** 2
+    return power
 
 
 def _peaks(likeness: Floats, side: int) -> list[Vector]:
