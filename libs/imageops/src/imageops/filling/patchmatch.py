@@ -21,9 +21,7 @@ from imageops.filling.rims import correct_rim, smooth_fill
 from imageops.progress import OnProgress, between, ignore_progress
 
 _MARGIN_PX_MIN = 64  # A small hole still looks this far around for its texture.
-_REGION_PIXELS_MAX = (
-    1 << 18
-)  # Larger regions are searched at a smaller size, which finds better, and copied at full size.
+_REGION_PIXELS_MAX = 1 << 18  # Larger ones are searched at a smaller size, which finds better, and copied at full size.
 _LEAN, _LEAN_PX = 0.5, 12.0  # How far a filling leans to a smooth bridge across the hole, and how deep into it.
 _BRIDGED_PX = 32  # Holes deeper than this are not bridged: across them there is nothing to guess from.
 _BRIDGE_BLUR_PX = 1.5  # Deviation: only what is coarser than this leans, so that the texture stays.
