@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -157,6 +157,8 @@ class Shell:
 
         try:
             await self._app(scope, _bounded(receive), send_with_id)
+        except ClientDisconnect:  # In the middle of its body: there is nobody to answer, and nothing of ours failed.
+            log.info("client_left", path=scope["path"])
         except Exception as error:
             incident_id = f"inc_{secrets.token_hex(8)}"
             log.error("http_request_failed", path=scope["path"], incident_id=incident_id, exc_info=error)
