@@ -62,7 +62,7 @@ protos: setup-dev
 check: lint types imports protos ## what to run before every commit: static checks, unit and contract tests
 	@sh deploy/tools/run_tests.sh -q -n auto --dist loadgroup tests/unit tests/contract -m "not slow and not servers"
 
-# One more than cores: tests of whole deployments wait (for leases, deadlines, answers that do not come) more than they work.
+# One more than cores: tests of whole deployments wait at times (for leases, deadlines), and with twice as many all are late.
 TEST_WORKERS ?= $(shell expr 1 + $$(nproc))
 test: lint types imports protos tools ## everything CI runs, with real servers
 	@sh deploy/tools/run_tests.sh -q -n $(TEST_WORKERS) --dist loadgroup --durations=15

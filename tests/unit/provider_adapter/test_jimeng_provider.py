@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from kit.errors import ErrorReason
 from provider_adapter import ports
-from provider_adapter.ports import Accepted, Failed, Finished, Outcome, Pending
+from provider_adapter.ports import Accepted, Failed, Finished, Outcome, Pending, Unreadable
 from provider_adapter.providers.jimeng import provider as module
 from testkit.providers.files import picture
 from testkit.providers.jimeng import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN, JimengSimulator
@@ -262,6 +262,14 @@ async def test_finished_task_without_results_is_not_usable(scripted: Any, data: 
     failed = await scripted.provider.poll(TASK_ID)
     assert isinstance(failed, Failed)
     assert (failed.outcome, failed.failure.reason) == (Outcome.RETRYABLE, R.PROVIDER_RESULT_INVALID)
+
+
+async def test_result_that_is_no_base64_cannot_be_read(scripted: Any) -> None:
+    scripted.simulator.say(200, 10000, data={"status": "done", "binary_data_base64": ["no base64!"]})
+    finished = await scripted.provider.poll(TASK_ID)
+    with pytest.raises(Unreadable) as caught:
+        await contents(finished)
+    assert caught.value.failed.failure.reason == R.PROVIDER_RESULT_INVALID
 
 
 async def test_results_may_come_inside_the_answer(scripted: Any) -> None:

@@ -1,4 +1,4 @@
-"""Results by URL, from the provider's own API, and in base64: whole, or not at all, within bounds."""
+"""Results by URL and from the provider's own API: whole, or not at all, within bounds."""
 
 import asyncio
 import contextlib

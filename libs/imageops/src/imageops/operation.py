@@ -41,7 +41,7 @@ class Output:
 
 #: Takes the pictures, the checked parameters, the seed and a progress callback. Results are handed over one by one, so
 #: that six large ones are never in memory together; a picture becomes a file in the format the caller asked for. That
-#: is the rest of the progress after `WORKED`: work that makes several large pictures makes files of them by itself.
+#: is the rest of the progress after `WORKED`: work that makes more than one picture makes files of them by itself.
 Work = Callable[[list[Image.Image], dict[str, Value], int, OnProgress], Iterator[Image.Image | Output]]
 
 

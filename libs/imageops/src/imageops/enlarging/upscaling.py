@@ -149,7 +149,11 @@ def _tile(image: Image.Image, columns: _Axis, rows: _Axis, *, rounds: int, kerne
     alpha = source[..., 3:] if source.shape[2] == 4 else None
     if alpha is not None:
         source = np.concatenate([source[..., :3] * (alpha / 255), alpha], axis=2)
-    planes = [_enlarge(source[..., c], columns, rows, rounds=rounds, kernel=kernel) for c in range(source.shape[2])]
+    project = _BackProjection(columns, rows, kernel, rounds)
+    size, box = (columns.length, rows.length), (columns.tile[0], rows.tile[0], columns.tile[1], rows.tile[1])
+    planes = [
+        _resample(np.pad(project(source[..., c]), 1, mode="edge"), size, box, kernel) for c in range(source.shape[2])
+    ]
     result = np.stack(planes, axis=2)
     if alpha is not None:
         grown = np.clip(result[..., 3:], 0, 255)
@@ -158,23 +162,29 @@ def _tile(image: Image.Image, columns: _Axis, rows: _Axis, *, rounds: int, kerne
     return Image.fromarray(np.clip(np.rint(result), 0, 255).astype(np.uint8))
 
 
-def _enlarge(plane: _Plane, columns: _Axis, rows: _Axis, *, rounds: int, kernel: Image.Resampling) -> _Plane:
-    wanted = plane
-    if rounds:
-        mixed_across = _Mixing(plane.shape, columns.and_back(kernel)[:, None], 1)
-        mixed_down = _Mixing(plane.shape, rows.and_back(kernel)[..., None], 0)
-    for _ in range(rounds):
-        lacking = plane - mixed_down(mixed_across(wanted))
-        wanted = np.add(wanted, lacking, out=lacking)
-    box = (columns.tile[0], rows.tile[0], columns.tile[1], rows.tile[1])
-    return _resample(np.pad(wanted, 1, mode="edge"), (columns.length, rows.length), box, kernel)
+class _BackProjection:
+    """Makes of a tile's plane the one that enlarging and shrinking gives the plane back of: round by round, what they
+    lose is added (Irani and Peleg)."""
+
+    def __init__(self, columns: _Axis, rows: _Axis, kernel: Image.Resampling, rounds: int) -> None:
+        self._rounds = rounds
+        if rounds:
+            shape = (rows.i1 - rows.i0, columns.i1 - columns.i0)
+            self._across = _Mixing(shape, columns.and_back(kernel)[:, None], 1)
+            self._down = _Mixing(shape, rows.and_back(kernel)[..., None], 0)
+
+    def __call__(self, plane: _Plane) -> _Plane:
+        wanted = plane
+        for _ in range(self._rounds):
+            wanted = wanted + (plane - self._down(self._across(wanted)))
+        return wanted
 
 
 class _Mixing:
     """Each pixel's neighbours along an axis, times their shares (neighbours x that axis), added up.
 
     Sums and products of arrays are the same on every CPU; a matrix product would not be. The arrays are used again with
-    every call: a tile's are quick to fill, and slow to get.
+    every call, the result's too: they are quick to fill, and slow to get.
     """
 
     def __init__(self, shape: tuple[int, ...], shares: _Plane, axis: int) -> None:

@@ -14,18 +14,21 @@ _PIECE_BYTES: Final = _PIECE_CHARS // 4 * 3
 
 
 def encode(data: bytes) -> str:
-    """The base64 of `data`. For a thread; in the loop, `encoded`."""
+    """Return `data` as base64. It takes a millisecond a megabyte: for a thread; in the loop, `encoded` is called."""
     pieces = (data[start : start + _PIECE_BYTES] for start in range(0, len(data), _PIECE_BYTES))
     return b"".join(binascii.b2a_base64(piece, newline=False) for piece in pieces).decode()
 
 
 async def encoded(data: bytes) -> str:
-    """The base64 of `data`."""
+    """Return `data` as base64, made in a thread."""
     return await asyncio.to_thread(encode, data)
 
 
 def decode(text: object, *, cost_fen: int = 0) -> bytes:
-    """The bytes in a base64 text, with or without a `data:` prefix. For a thread. Raises Unreadable when it is none."""
+    """Return the bytes in a base64 text, with or without a `data:` prefix. For a thread; in the loop, see `of_base64`.
+
+    Raises Unreadable, with what the task cost, when it is none.
+    """
     return b"".join(_pieces(_text_of(text, cost_fen), cost_fen))
 
 
